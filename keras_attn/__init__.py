@@ -1,0 +1,1 @@
+from keras_attn.models import AttentionSeq2Seq

@@ -1,0 +1,86 @@
+"""Greedy search: at each step the most probable token, until every sentence has ended."""
+
+import tensorflow as tf
+
+from keras_attn.decoding.hypotheses import Hypotheses, length_limits
+from keras_attn.errors import InputError
+from keras_attn.ids import END, PADDING, START
+
+
+class GreedyDecoder:
+    """Writes targets with its own predictions as input, apart from training.
+
+    Calling it runs one `tf.function`, traced once for every batch size and length: the sources are encoded and their
+    keys projected once, then `step` is repeated until all sentences have ended or reached their limit.
+
+    Args:
+        model: anything with `encode(source) -> memory, state` and
+            `step(tokens, state, memory) -> logits, state, attention weights`, such as `AttentionSeq2Seq`.
+        max_length: tokens of a target at most. Whatever this is, a target ends after `2 * source tokens + 50`.
+
+    Call arguments:
+        source: int `(batch, source_length)`, padded with 0 on the right.
+
+    Output:
+        `Hypotheses`.
+
+    Raises:
+        InputError: `max_length` is below one.
+    """
+
+    def __init__(self, model, max_length=256):
+        if max_length < 1:
+            raise InputError(f"max_length is {max_length}, but it must be 1 or more.")
+        if not getattr(model, "built", True):
+            model.build()
+        self.model = model
+        self.max_length = max_length
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    def __call__(self, source):
+        source = _at_least_one_column(source)
+        memory, state = self.model.encode(source)
+        limits = length_limits(source, self.max_length)
+        batch = tf.shape(source)[0]
+        start = (
+            tf.constant(0),
+            tf.fill([batch], START),
+            state,
+            limits <= 0,
+            tf.zeros([batch]),
+            tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None]),
+            tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None, None]),
+        )
+
+        def unfinished(time, _tokens, _state, finished, *_):
+            # One step at least, even for an empty batch: a TensorArray without elements cannot be stacked.
+            return tf.logical_or(time == 0, tf.logical_not(tf.reduce_all(finished)))
+
+        def step(time, tokens, state, finished, total, all_tokens, all_weights):
+            logits, state, weights = self.model.step(tokens, state, memory)
+            log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+            tokens = _most_probable(log_probabilities)
+            gained = tf.gather(log_probabilities, tokens, batch_dims=1)
+            tokens = tf.where(finished, PADDING, tokens)
+            total += tf.where(finished, 0.0, gained)
+            weights = tf.where(finished[:, None], 0.0, weights)
+            all_tokens, all_weights = all_tokens.write(time, tokens), all_weights.write(time, weights)
+            finished |= (tokens == END) | (time + 1 >= limits)
+            return time + 1, tokens, state, finished, total, all_tokens, all_weights
+
+        *_, total, all_tokens, all_weights = tf.while_loop(unfinished, step, start)
+        return Hypotheses(
+            tf.transpose(all_tokens.stack()), total, tf.transpose(all_weights.stack(), [1, 0, 2])
+        )
+
+
+def _most_probable(log_probabilities):
+    """The best token of each row; padding and start are never written."""
+    ids = tf.range(tf.shape(log_probabilities)[1])
+    never = tf.logical_or(ids == PADDING, ids == START)
+    return tf.argmax(tf.where(never, float("-inf"), log_probabilities), axis=1, output_type=tf.int32)
+
+
+def _at_least_one_column(source):
+    missing = tf.cast(tf.equal(tf.shape(source)[1], 0), tf.int32)
+    return tf.pad(source, [[0, 0], [0, missing]])

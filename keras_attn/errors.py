@@ -1,0 +1,28 @@
+"""What a user did wrong, in one sentence; and what is missing on the machine, in another."""
+
+import importlib
+
+
+class InputError(ValueError):
+    """Bad input: a file, line, option or value. The message is one sentence that tells what was given, what is
+    accepted and what to do; the command line prints it alone and ends with status 2."""
+
+
+def require(module, purpose):
+    """Imports a module that not every machine has.
+
+    Args:
+        module: name of the module, as in an `import`.
+        purpose: what needs it, as the beginning of a sentence.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: the module cannot be imported; the message says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = {"tensorflow_text": "tensorflow-text", "babel.dates": "Babel"}.get(module, module)
+        raise ImportError(f"{purpose} needs {package}, which cannot be imported ({error}): pip install {package}") from error

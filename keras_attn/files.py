@@ -1,0 +1,38 @@
+"""Files and folders that are there whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """A path to write to, which takes its real name only when the block ends well.
+
+    Whoever dies in the middle leaves what was there before as it was.
+
+    Args:
+        path: the file or folder that is to be written; a file is replaced, a folder too.
+
+    Yields:
+        A `pathlib.Path` with the same ending in the same folder, where nothing is yet.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workplace = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        unfinished = workplace / path.name
+        yield unfinished
+        if path.is_dir():
+            os.replace(path, workplace / "replaced")
+        os.replace(unfinished, path)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def write_text(path, text):
+    """Writes a UTF-8 text file whole or not at all."""
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

@@ -1,0 +1,71 @@
+"""The loss that teacher forcing minimises."""
+
+import keras
+from keras import ops
+
+from keras_attn.ids import PADDING
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class MaskedCrossEntropy(keras.losses.Loss):
+    """Mean over all real tokens of `-log p(token)`, in nats; padding counts for nothing.
+
+    With label smoothing `ε`, the right token is given the probability `1 - ε` and the whole vocabulary shares `ε`.
+
+    Args:
+        label_smoothing: `ε`, from 0 up to, but without, 1.
+        reduction: as in Keras. The default divides by the number of real tokens in the batch, so a batch with more
+            padding, or with shorter sentences, weighs no token differently from its neighbours.
+
+    Call arguments:
+        y_true: int `(batch, target_length)`, 0 where there is padding.
+        y_pred: logits `(batch, target_length, vocabulary_size)`.
+        sample_weight: optional `(batch,)` or `(batch, target_length)`.
+
+    Raises:
+        ValueError: the label smoothing is out of its range.
+
+    Source: Sutskever et al. 2014, section 3.2; Szegedy et al. 2016, section 7 (label smoothing).
+    """
+
+    def __init__(
+        self, label_smoothing=0.0, reduction="mean_with_sample_weight", name="masked_cross_entropy", **kwargs
+    ):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}, but it must be 0 or more and below 1.")
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return super().__call__(y_true, y_pred, token_weights(y_true, sample_weight))
+
+    def call(self, y_true, y_pred):
+        losses = cross_entropy(y_true, y_pred)
+        if self.label_smoothing:
+            losses += self.label_smoothing * _gap_to_mean(y_true, y_pred)
+        return losses
+
+    def get_config(self):
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+def cross_entropy(labels, logits):
+    """`-log p(label)` for every position, padding included: `(batch, target_length)`, in the type of the logits."""
+    return ops.sparse_categorical_crossentropy(ops.cast(labels, "int32"), logits, from_logits=True)
+
+
+def token_weights(labels, sample_weight=None):
+    """One for a real token and zero for padding, times the sample weight: float32 `(batch, target_length)`."""
+    weights = ops.cast(ops.not_equal(labels, PADDING), "float32")
+    if sample_weight is None:
+        return weights
+    sample_weight = ops.cast(sample_weight, "float32")
+    if len(sample_weight.shape) == 1:
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    return weights * sample_weight
+
+
+def _gap_to_mean(labels, logits):
+    """What smoothing adds for each unit of `ε`: the logit of the label less the mean of all logits."""
+    labels = ops.expand_dims(ops.cast(labels, "int32"), -1)
+    return ops.squeeze(ops.take_along_axis(logits, labels, axis=-1), -1) - ops.mean(logits, axis=-1)

@@ -1,0 +1,47 @@
+"""Strings to token ids and back, inside the TensorFlow graph."""
+
+from keras_attn.errors import InputError
+from keras_attn.text.processor import TextProcessor
+from keras_attn.text.subwords import SubwordProcessor
+from keras_attn.text.vocabulary import CharacterProcessor, WordProcessor
+
+PROCESSORS = {processor.unit: processor for processor in (WordProcessor, CharacterProcessor, SubwordProcessor)}
+
+
+def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normalization="NFKC", lower_case=False):
+    """Makes the text processor of one side from its training texts.
+
+    Args:
+        texts: an iterable of strings.
+        unit: `"words"` (and punctuation), `"characters"`, or `"subwords"`.
+        vocabulary_size: how many different ids there may be at most, the four special ones included. `None` means
+            10,000 words, every character that occurs, or 8,000 subwords.
+        normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`, see `TextProcessor`.
+        lower_case: whether capitals are turned into small letters.
+
+    Returns:
+        A `WordProcessor`, `CharacterProcessor` or `SubwordProcessor`.
+
+    Raises:
+        InputError: an unknown unit or normalization, no text, or a vocabulary too small for what must be in it.
+    """
+    if unit not in PROCESSORS:
+        raise InputError(f"unit is {unit!r}, but only {', '.join(map(repr, PROCESSORS))} are known.")
+    options = {"normalization": normalization, "lower_case": lower_case}
+    return PROCESSORS[unit].learn(texts, vocabulary_size, **options)
+
+
+def text_processor_from_config(config):
+    """The text processor whose `get_config` gave this dictionary."""
+    options = dict(config)
+    return PROCESSORS[options.pop("unit")](**options)
+
+
+__all__ = [
+    "CharacterProcessor",
+    "SubwordProcessor",
+    "TextProcessor",
+    "WordProcessor",
+    "learn_text_processor",
+    "text_processor_from_config",
+]

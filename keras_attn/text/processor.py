@@ -1,0 +1,100 @@
+"""What the three text processors have in common: normalisation, and ids with their four special tokens."""
+
+import tensorflow as tf
+
+from keras_attn.errors import InputError, require
+from keras_attn.ids import END, SPECIAL_TOKENS
+
+NORMALIZATIONS = ("NFKC", "NFC", "NFKD", "NFD")
+
+# How many texts go through the graph at a time while a vocabulary is learned.
+_CHUNK = 4096
+
+
+class TextProcessor(tf.Module):
+    """Strings to ids and back, with TensorFlow operations only, so that it can be exported with the model.
+
+    Every text is first made uniform: bytes that are not UTF-8 become `�`, control characters become spaces, the
+    Unicode normalisation is applied, capitals are lowered if asked, runs of white space become one space, and those
+    at the ends go. The default form, NFKC, writes the same letter the same way (full-width `Ａ` as `A`, `é` as one
+    character) and keeps a Hangul syllable whole (`한`); the decomposed forms NFD and NFKD take it apart
+    (`ㅎ` `ㅏ` `ㄴ`), which gives a smaller character vocabulary and sequences two to three times as long.
+
+    Args:
+        normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`.
+        lower_case: whether capitals are turned into small letters.
+
+    A subclass has the class attribute `unit`, the attribute `vocabulary_size`, a class method
+    `learn(texts, vocabulary_size, **options)`, and the methods `to_ids`, `to_tokens` and `_join`.
+    """
+
+    unit = None
+
+    def __init__(self, normalization="NFKC", lower_case=False):
+        super().__init__(name="text_processor")
+        if normalization not in NORMALIZATIONS:
+            raise InputError(
+                f"normalization is {normalization!r}, but only {', '.join(map(repr, NORMALIZATIONS))} are known."
+            )
+        self.tensorflow_text = require("tensorflow_text", "A text processor")
+        self.normalization = normalization
+        self.lower_case = lower_case
+
+    def normalize(self, texts):
+        """Uniform texts: string `(batch,)` to string `(batch,)`."""
+        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        texts = tf.strings.regex_replace(texts, r"\p{Cc}", " ")
+        texts = self.tensorflow_text.normalize_utf8(texts, self.normalization)
+        if self.lower_case:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        # Zero-width spaces and byte-order marks are invisible: whoever typed them did not mean a token.
+        texts = tf.strings.regex_replace(texts, r"[\x{200B}\x{FEFF}]", "")
+        return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\p{Z}]+", " "))
+
+    def to_ids(self, texts):
+        """Ids without start and end: string `(batch,)` to a ragged int32 `(batch, None)`."""
+        raise NotImplementedError
+
+    def to_tokens(self, ids):
+        """The tokens as people read them: int `(...)` to string `(...)`; padding is the empty string."""
+        raise NotImplementedError
+
+    def to_text(self, ids):
+        """Natural text: int `(batch, length)`, dense or ragged, to string `(batch,)`.
+
+        Everything from the first end token on is left out, and so are padding, unknown and start tokens.
+        """
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.RaggedTensor.from_tensor(ids)
+        ended = tf.ragged.map_flat_values(lambda flat: tf.cast(tf.equal(flat, END), tf.int32), ids)
+        before_end = ended.with_values(_running_sum_by_row(ended) == 0)
+        ordinary = ids.with_values(ids.values >= len(SPECIAL_TOKENS))
+        kept = tf.ragged.boolean_mask(ids, before_end.with_values(before_end.values & ordinary.values))
+        return self._join(kept)
+
+    def _join(self, ids):
+        """Ragged ordinary ids to string `(batch,)`."""
+        raise NotImplementedError
+
+    def get_config(self):
+        """A dictionary that JSON can hold and `text_processor_from_config` reads."""
+        return {"unit": self.unit, "normalization": self.normalization, "lower_case": self.lower_case}
+
+
+def _running_sum_by_row(ragged):
+    """Flat values of a ragged `(batch, None)`: each the sum of its row up to and with itself."""
+    total = tf.cumsum(ragged.values)
+    before_row = tf.gather(tf.concat([[0], total], 0), ragged.row_starts())
+    return total - tf.gather(before_row, ragged.value_rowids())
+
+
+def chunks(texts):
+    """The texts as string tensors of a few thousand each."""
+    chunk = []
+    for text in texts:
+        chunk.append(text)
+        if len(chunk) == _CHUNK:
+            yield tf.constant(chunk)
+            chunk = []
+    if chunk:
+        yield tf.constant(chunk)

@@ -1,0 +1,89 @@
+"""Subwords: pieces of words that SentencePiece learns from the training texts."""
+
+import base64
+import io
+
+import tensorflow as tf
+
+from keras_attn.errors import InputError, require
+from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, START, UNKNOWN
+from keras_attn.text.processor import TextProcessor, chunks
+
+DEFAULT_VOCABULARY_SIZE = 8_000
+
+# A first guess at the tokens that one character makes is one; SentencePiece drops longer lines unless told.
+_LONGEST_TRAINING_LINE_BYTES = 1 << 16
+
+
+class SubwordProcessor(TextProcessor):
+    """SentencePiece pieces; `▁` at the start of a piece stands for the space before it.
+
+    Args:
+        model: the SentencePiece model, as bytes or as base64 text.
+        **options: see `TextProcessor`.
+
+    Source: Kudo and Richardson 2018 (arXiv 1808.06226).
+    """
+
+    unit = "subwords"
+
+    def __init__(self, model, **options):
+        super().__init__(**options)
+        self.model = base64.b64decode(model) if isinstance(model, str) else model
+        self._tokenizer = self.tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.int32)
+        self.vocabulary_size = int(self._tokenizer.vocab_size())
+
+    @classmethod
+    def learn(cls, texts, vocabulary_size=None, **options):
+        """The processor with pieces learned from these texts (unigram language model).
+
+        Args:
+            texts: an iterable of strings.
+            vocabulary_size: ids at most, special ones included; fewer where the texts do not give so many.
+            **options: see `TextProcessor`.
+
+        Raises:
+            InputError: no text, or a vocabulary with no room for the characters.
+        """
+        sentencepiece = require("sentencepiece", "Learning subwords")
+        normalizer = TextProcessor(**options)
+        lines = [line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line]
+        if not lines:
+            raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
+        vocabulary_size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                vocab_size=vocabulary_size,
+                hard_vocab_limit=False,
+                normalization_rule_name="identity",
+                max_sentence_length=_LONGEST_TRAINING_LINE_BYTES,
+                pad_id=PADDING,
+                unk_id=UNKNOWN,
+                bos_id=START,
+                eos_id=END,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            raise InputError(
+                f"SentencePiece cannot make {vocabulary_size} subwords from {len(lines)} lines "
+                f"({' '.join(str(error).split())}); change the vocabulary size or use characters."
+            ) from error
+        return cls(model.getvalue(), **options)
+
+    def to_ids(self, texts):
+        return self._tokenizer.tokenize(self.normalize(texts))
+
+    def to_tokens(self, ids):
+        tokens = self._tokenizer.id_to_string(ids)
+        for special, token in enumerate(SPECIAL_TOKENS):
+            tokens = tf.where(tf.equal(ids, special), "" if special == PADDING else token, tokens)
+        return tokens
+
+    def _join(self, ids):
+        return tf.strings.strip(self._tokenizer.detokenize(ids))
+
+    def get_config(self):
+        return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
