@@ -1,1 +1,40 @@
-from keras_attn.models import AttentionSeq2Seq
+"""Attention sequence-to-sequence models for Keras 3.
+
+    from keras_attn import AttentionSeq2Seq, BahdanauStyleDotAttention, GreedyDecoder, Translator, plot_attention
+
+Layers and models need Keras alone, on any backend. What needs TensorFlow or matplotlib is imported when it is first
+used.
+"""
+
+import importlib
+
+from keras_attn import functional
+from keras_attn.errors import InputError
+from keras_attn.layers import BahdanauStyleDotAttention
+from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+
+_LATER = {
+    "GreedyDecoder": "keras_attn.decoding",
+    "Translator": "keras_attn.translator",
+    "batches": "keras_attn.data",
+    "date_pairs": "keras_attn.data",
+    "learn_text_processor": "keras_attn.text",
+    "plot_attention": "keras_attn.plotting",
+}
+
+__all__ = [
+    "AttentionSeq2Seq",
+    "BahdanauStyleDotAttention",
+    "InputError",
+    "MaskedCrossEntropy",
+    "Perplexity",
+    "TokenAccuracy",
+    "functional",
+    *_LATER,
+]
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -15,9 +15,6 @@ from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING
 from keras_attn.text import text_processor_from_config
 
-_MODEL = "model.keras"
-_TEXT = {"source_text": "source_text.json", "target_text": "target_text.json"}
-
 
 class Translation(NamedTuple):
     """One source text, what became of it, and where the model looked.
@@ -54,6 +51,10 @@ class Translator:
         >>> translator("25 décembre 1997")
         '1997-12-25'
     """
+
+    MODEL = "model.keras"
+    TEXT = {"source_text": "source_text.json", "target_text": "target_text.json"}
+    FILES = (MODEL, *TEXT.values())
 
     def __init__(self, model, source_text, target_text, max_length=256, batch_size=64):
         sizes = model.get_config()
@@ -147,10 +148,10 @@ class Translator:
         """Writes `model.keras`, `source_text.json` and `target_text.json` into a folder, for `load`."""
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, file in _TEXT.items():
+        for name, file in self.TEXT.items():
             config = json.dumps(getattr(self, name).get_config(), ensure_ascii=False, indent=1)
             files.write_text(folder / file, config)
-        with files.written_whole(folder / _MODEL) as path:
+        with files.written_whole(folder / self.MODEL) as path:
             self.model.save(path)
 
     @classmethod
@@ -161,14 +162,14 @@ class Translator:
             InputError: one of the files is missing.
         """
         folder = pathlib.Path(folder)
-        for file in (_MODEL, *_TEXT.values()):
+        for file in cls.FILES:
             if not (folder / file).is_file():
                 raise InputError(f"{folder} has no {file}; give a folder that Translator.save or train.py wrote.")
         text = {
             name: text_processor_from_config(json.loads((folder / file).read_text(encoding="utf-8")))
-            for name, file in _TEXT.items()
+            for name, file in cls.TEXT.items()
         }
-        return cls(keras.saving.load_model(folder / _MODEL, compile=False), **text, **options)
+        return cls(keras.saving.load_model(folder / cls.MODEL, compile=False), **text, **options)
 
     def export(self, folder):
         """Writes a SavedModel, see `keras_attn.export.export_saved_model`."""

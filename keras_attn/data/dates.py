@@ -7,6 +7,7 @@
 import datetime
 import itertools
 import random
+import re
 
 from keras_attn.data.pairs import Split
 from keras_attn.errors import InputError, require
@@ -90,8 +91,15 @@ def _is_numeric(pattern):
 
 
 def _has_other_reading(text, day, numeric):
-    """Whether some numeric pattern writes another day as this very text."""
-    return any(_write(other, pattern) == text for other in _permuted(day) for pattern in numeric)
+    """Whether some numeric pattern writes another day as this very text, leading zeros aside."""
+    text = _without_leading_zeros(text)
+    return any(
+        _without_leading_zeros(_write(other, pattern)) == text for other in _permuted(day) for pattern in numeric
+    )
+
+
+def _without_leading_zeros(text):
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
 def _permuted(day):

@@ -1,0 +1,160 @@
+"""Everything that a training run can be told, in one place; nothing heavy is imported for it."""
+
+import dataclasses
+import json
+import pathlib
+
+from keras_attn.errors import InputError
+
+
+def _option(help, default=None, **extra):
+    return dataclasses.field(default=default, metadata={"help": help, **extra})
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """What to train on, what to train, and how. `None` means: what suits the task (see `TASK_DEFAULTS`)."""
+
+    # Data
+    dataset: str | None = _option("named data set: dates, spa-eng or fra-eng (default: dates)")
+    tsv: str | None = _option("file with a line source<TAB>target each; plain or .gz", metavar="FILE")
+    source: str | None = _option("file with one source sentence a line", metavar="FILE")
+    target: str | None = _option("file with their translations, line by line", metavar="FILE")
+    validation_source: str | None = _option("as --source, to choose the best epoch by", metavar="FILE")
+    validation_target: str | None = _option("as --target, to choose the best epoch by", metavar="FILE")
+    test_source: str | None = _option("as --source, to measure the quality on", metavar="FILE")
+    test_target: str | None = _option("as --target, to measure the quality on", metavar="FILE")
+    reverse: bool = _option("swap source and target", False)
+    pairs: int | None = _option("use no more than this many pairs", metavar="N", minimum=1)
+
+    # Text
+    source_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
+    target_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
+    vocabulary_size: int | None = _option("different ids on each side at most", metavar="N", minimum=5)
+    normalization: str = _option("Unicode form", "NFKC", choices=("NFKC", "NFC", "NFKD", "NFD"))
+    lower_case: bool = _option("turn capitals into small letters", False)
+
+    # Model
+    units: int | None = _option("size of the recurrent states", metavar="N", minimum=1)
+    embedding_units: int | None = _option("size of the embeddings", metavar="N", minimum=1)
+    layers: int = _option("recurrent layers of encoder and decoder each", 1, metavar="N", minimum=1)
+    cell: str = _option("recurrent cell", "gru", choices=("gru", "lstm"))
+    scaled: bool = _option("divide the attention scores by the root of the size", False)
+    dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
+
+    # Training
+    epochs: int | None = _option("passes over the training pairs at most", metavar="N", minimum=1)
+    patience: int = _option("stop after this many epochs without a better validation loss", 3, metavar="N", minimum=1)
+    batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
+    tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)
+    max_length: int = _option("leave out training pairs with more tokens on a side", 200, metavar="N", minimum=1)
+    learning_rate: float | None = _option("highest learning rate of Adam", metavar="X", above=0)
+    label_smoothing: float | None = _option("probability shared by the vocabulary", metavar="P", minimum=0, below=1)
+    seed: int = _option("of everything random", 0, metavar="N", minimum=0)
+
+    # Evaluation
+    bleu_tokenizer: str = _option(
+        "sacrebleu's tokenizer; none for tokenised text", "13a", choices=("13a", "intl", "char", "zh", "none")
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check(_flag(field.name), getattr(self, field.name), field.metadata)
+        _check_data(self)
+
+    def resolved(self):
+        """The same with every `None` that the task decides filled in."""
+        dataset = self.dataset or (None if self.tsv or self.source else "dates")
+        defaults = TASK_DEFAULTS["dates" if dataset == "dates" else "text"]
+        chosen = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, dataset=dataset, **chosen)
+
+    @property
+    def task(self):
+        """A short name of what is trained on, for the folder of the run."""
+        return self.dataset or pathlib.Path(self.tsv or self.target).name.split(".")[0]
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+
+# What experiments on the built-in dates and on sentence pairs of a few ten thousand lines taught.
+TASK_DEFAULTS = {
+    "dates": {
+        "source_unit": "characters",
+        "target_unit": "characters",
+        "units": 128,
+        "embedding_units": 64,
+        "dropout": 0.0,
+        "epochs": 5,
+        "learning_rate": 3e-3,
+        "label_smoothing": 0.0,
+    },
+    "text": {
+        "source_unit": "subwords",
+        "target_unit": "subwords",
+        "units": 256,
+        "embedding_units": 256,
+        "dropout": 0.3,
+        "epochs": 10,
+        "learning_rate": 2e-3,
+        "label_smoothing": 0.1,
+    },
+}
+
+
+def read_config(path, given):
+    """The configuration of an earlier run, if what is given now does not contradict it.
+
+    Args:
+        path: its `config.json`.
+        given: a dictionary of the fields that were given now.
+
+    Returns:
+        `TrainingConfig`.
+
+    Raises:
+        InputError: the file is missing or of another version, or a field differs.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no run to resume; leave out --resume to start one.")
+    stored = json.loads(path.read_text(encoding="utf-8"))["training"]
+    try:
+        config = TrainingConfig(**stored)
+    except TypeError as error:
+        raise InputError(f"{path} was written by another version of keras_attn ({error}); train anew.") from error
+    for name, value in given.items():
+        if getattr(config, name) != value:
+            raise InputError(
+                f"{_flag(name)} is {value!r}, but the run in {path.parent} has {getattr(config, name)!r}; resume it "
+                f"as it is, or choose another --output."
+            )
+    return config
+
+
+def _check(flag, value, limits):
+    if value is None:
+        return
+    if "choices" in limits and value not in limits["choices"]:
+        raise InputError(f"{flag} is {value!r}, but only {', '.join(limits['choices'])} are known.")
+    if "minimum" in limits and value < limits["minimum"]:
+        raise InputError(f"{flag} is {value}, but it must be {limits['minimum']} or more.")
+    if "above" in limits and value <= limits["above"]:
+        raise InputError(f"{flag} is {value}, but it must be above {limits['above']}.")
+    if "below" in limits and value >= limits["below"]:
+        raise InputError(f"{flag} is {value}, but it must be below {limits['below']}.")
+
+
+def _check_data(config):
+    for first in ("source", "validation_source", "test_source"):
+        second = first.replace("source", "target")
+        if (getattr(config, first) is None) != (getattr(config, second) is None):
+            raise InputError(f"{_flag(first)} and {_flag(second)} belong together; give both files or neither.")
+    places = [name for name in ("dataset", "tsv", "source") if getattr(config, name) is not None]
+    if len(places) > 1:
+        raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")

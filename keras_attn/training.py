@@ -1,0 +1,244 @@
+"""One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
+
+import json
+import pathlib
+import shutil
+import sys
+import time
+from importlib import metadata
+
+import keras
+import numpy as np
+
+from keras_attn import files
+from keras_attn.checkpoint import Checkpoint, ResumedEarlyStopping
+from keras_attn.data import Split, batches, date_pairs, download_pairs, read_parallel, read_tsv, split_pairs
+from keras_attn.errors import InputError
+from keras_attn.evaluation import bleu_and_chrf, exact_match
+from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+from keras_attn.plotting import plot_attention, plot_loss
+from keras_attn.text import learn_text_processor
+from keras_attn.translator import Translator
+
+# Everything that a run may leave in its folder; --overwrite deletes these and nothing else.
+CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS = "config.json", "metrics.json", "checkpoint", "saved_model", "loss.png"
+PICTURES = ("attention.png", "attention-2.png", "attention-3.png")
+_WRITTEN = (CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS, *PICTURES, *Translator.FILES)
+
+_EXAMPLES = 8
+_VERSIONS_OF = ("keras_attn", "keras", "tensorflow", "tensorflow-text")
+
+
+def train(config, folder, overwrite=False, resume=False):
+    """Trains a translator, measures it, and leaves all that it takes to use it.
+
+    Args:
+        config: `TrainingConfig`.
+        folder: where the run is written: `config.json`, `metrics.json`, `model.keras` and the two text processors
+            (for `Translator.load`), `saved_model/`, `loss.png`, `attention.png`, and `checkpoint/` to go on from.
+        overwrite: whether a run that is there already may be deleted.
+        resume: whether to go on with the run that is there.
+
+    Returns:
+        What `metrics.json` holds, a dictionary.
+
+    Raises:
+        InputError: the folder holds another run, or see `load_parts` and `learn_texts`.
+    """
+    started = time.monotonic()
+    config, folder = config.resolved(), pathlib.Path(folder)
+    keras.utils.set_random_seed(config.seed)
+    _refuse_another_run(folder, overwrite, resume)
+    parts = load_parts(config)
+    source_text, target_text = learn_texts(config, parts.train)
+    _begin(folder, config, resume)
+
+    checkpoint = Checkpoint(folder / CHECKPOINT, best=folder / Translator.MODEL)
+    if checkpoint.epochs_done:
+        model = checkpoint.load_model()
+    else:
+        model = new_model(config, source_text, target_text)
+        compile_model(model, config, steps=config.epochs * _count_batches(config, parts, source_text, target_text))
+        Translator(model, source_text, target_text).save(folder)
+    _describe(config, parts, source_text, target_text, model)
+    fit(model, config, parts, source_text, target_text, checkpoint)
+
+    translator = Translator.load(folder)  # the best epoch, which is seldom the last
+    translations = translator.translate([source for source, _ in parts.test])
+    metrics = measure(config, parts.test, translations, target_text) | {
+        "epochs": checkpoint.epochs_done,
+        "validation_loss": min(checkpoint.history["val_loss"]),
+        "parameters": model.count_params(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    files.write_text(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    translator.export(folder / EXPORT)
+    plot_loss(checkpoint.history, folder / LOSS)
+    for picture, translation in zip(PICTURES, _worth_drawing(translations)):
+        plot_attention(translation.attention, translation.source_tokens, translation.tokens, folder / picture)
+    _report(parts.test, translations, metrics, folder)
+    return metrics
+
+
+def load_parts(config):
+    """The pairs that the configuration names, as a `Split`."""
+    if config.dataset == "dates":
+        parts = date_pairs(train=config.pairs or 30_000, seed=config.seed)
+        return Split(*(_reversed(part) for part in parts)) if config.reverse else parts
+    if config.dataset:
+        pairs = download_pairs(config.dataset)
+    elif config.tsv:
+        pairs = read_tsv(config.tsv)
+    else:
+        pairs = read_parallel(config.source, config.target)
+    given = {
+        part: read_parallel(getattr(config, f"{part}_source"), getattr(config, f"{part}_target"))
+        for part in ("validation", "test")
+        if getattr(config, f"{part}_source")
+    }
+    parts = split_pairs(pairs[: config.pairs], **{part: 0 for part in given}, seed=config.seed)._replace(**given)
+    return Split(*(_reversed(part) for part in parts)) if config.reverse else parts
+
+
+def learn_texts(config, pairs):
+    """The text processors of source and target, learned from the training pairs."""
+    sources, targets = zip(*pairs)
+    options = {"normalization": config.normalization, "lower_case": config.lower_case}
+    sized = {"vocabulary_size": config.vocabulary_size, **options}
+    return (
+        learn_text_processor(sources, config.source_unit, **sized),
+        learn_text_processor(targets, config.target_unit, **sized),
+    )
+
+
+def new_model(config, source_text, target_text):
+    """The model, with weights that the seed decides."""
+    return AttentionSeq2Seq(
+        source_text.vocabulary_size,
+        target_text.vocabulary_size,
+        units=config.units,
+        embedding_units=config.embedding_units,
+        encoder_layers=config.layers,
+        decoder_layers=config.layers,
+        cell=config.cell,
+        scaled=config.scaled,
+        dropout=config.dropout,
+    )
+
+
+def compile_model(model, config, steps):
+    """Adam with a warm-up and a cosine that falls to zero over that many steps, and the masked cross-entropy."""
+    warmup = min(400, steps // 10)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate, global_clipnorm=1.0),
+        loss=MaskedCrossEntropy(config.label_smoothing),
+        metrics=[TokenAccuracy(), Perplexity()],
+    )
+
+
+def fit(model, config, parts, source_text, target_text, checkpoint):
+    """Keras's own `fit`, from the checkpoint on."""
+    model.fit(
+        _training_batches(config, parts, source_text, target_text, first_epoch=checkpoint.epochs_done),
+        validation_data=batches(parts.validation, source_text, target_text, batch_size=config.batch_size),
+        epochs=config.epochs,
+        initial_epoch=checkpoint.epochs_done,
+        shuffle=False,  # the batches are shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            checkpoint,
+            ResumedEarlyStopping(checkpoint.history, monitor="val_loss", patience=config.patience),
+        ],
+    )
+
+
+def measure(config, pairs, translations, target_text):
+    """Exact match, and for text BLEU and chrF, against references that are normalised as the training texts were."""
+    outputs = [translation.text for translation in translations]
+    references = [text.decode() for text in target_text.normalize([target for _, target in pairs]).numpy()]
+    metrics = {"exact_match": exact_match(outputs, references)}
+    if config.dataset == "dates":
+        return metrics
+    return bleu_and_chrf(outputs, references, config.bleu_tokenizer) | metrics
+
+
+def _reversed(pairs):
+    return [(target, source) for source, target in pairs]
+
+
+def _training_batches(config, parts, source_text, target_text, first_epoch):
+    return batches(
+        parts.train,
+        source_text,
+        target_text,
+        batch_size=config.batch_size,
+        tokens_per_batch=config.tokens_per_batch,
+        max_length=config.max_length,
+        seed=config.seed,
+        first_epoch=first_epoch,
+    )
+
+
+def _count_batches(config, parts, source_text, target_text):
+    return sum(1 for _ in _training_batches(config, parts, source_text, target_text, first_epoch=0))
+
+
+def _refuse_another_run(folder, overwrite, resume):
+    there = [name for name in _WRITTEN if (folder / name).exists()]
+    if there and not (overwrite or resume):
+        raise InputError(
+            f"{folder} holds another run ({there[0]}); add --resume to go on with it or --overwrite to delete it, or "
+            f"choose another --output."
+        )
+
+
+def _begin(folder, config, resume):
+    """A folder with nothing of an earlier run, unless that goes on, and with the configuration."""
+    if resume:
+        return
+    for name in _WRITTEN:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    versions = {name: metadata.version(name) for name in _VERSIONS_OF}
+    record = {"training": config.to_dict(), "versions": versions}
+    files.write_text(folder / CONFIG, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _describe(config, parts, source_text, target_text, model):
+    print(
+        f"{len(parts.train):,} pairs to train on, {len(parts.validation):,} for validation, {len(parts.test):,} for "
+        f"the test.\n"
+        f"{source_text.vocabulary_size:,} source {config.source_unit}, {target_text.vocabulary_size:,} target "
+        f"{config.target_unit}, {model.count_params():,} parameters."
+    )
+
+
+def _worth_drawing(translations):
+    """Test sentences of middling length: short ones show little, long ones hide it."""
+    lengths = [len(translation.tokens) for translation in translations]
+    typical = np.argsort(np.abs(np.array(lengths) - np.percentile(lengths, 60)), kind="stable")
+    return [translations[index] for index in typical if lengths[index]]
+
+
+def _report(pairs, translations, metrics, folder):
+    print("\nUnseen examples (source, output, and the right answer where it differs):")
+    for index in np.linspace(0, len(pairs) - 1, num=min(_EXAMPLES, len(pairs)), dtype=int):
+        (source, target), output = pairs[index], translations[index].text
+        print(f"  {source}\n    {output}" + ("" if output == target else f"\n    ({target})"))
+    print()
+    print(f"{100 * metrics['exact_match']:.2f} % of {len(pairs):,} unseen sources answered to the letter")
+    for name in ("bleu", "chrf"):
+        if name in metrics:
+            print(f"{metrics[name]:.2f} {name} ({metrics[f'{name}_signature']})")
+    print(f"\nIn {folder}:")
+    for name, what in (
+        (Translator.MODEL, "the best epoch, for Translator.load(folder)"),
+        (EXPORT, "the same for TensorFlow and TensorFlow Serving: strings in, strings out"),
+        (METRICS, "these figures"),
+        (LOSS, "the loss curve"),
+        (PICTURES[0], "where the model looked, and two more"),
+    ):
+        print(f"  {name:15} {what}")

@@ -1,0 +1,19 @@
+"""Trains a translator from pairs of strings and leaves everything that it takes to use it.
+
+    python train.py                                      # dates in twelve languages to ISO 8601
+    python train.py --tsv pairs.tsv                      # your own pairs
+    python train.py --help
+
+The steps themselves, in the order in which they happen, are in `keras_attn/training.py`; each uses public parts only,
+so a script of your own can do the same.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
+
+from keras_attn.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
