@@ -8,7 +8,7 @@ import keras
 
 from keras_attn import files
 
-_MODEL, _HISTORY = "model.keras", "history.json"
+_MODEL, _PROGRESS = "model.keras", "progress.json"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -26,8 +26,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.best = pathlib.Path(best)
-        history = self.folder / _HISTORY
-        self.history = json.loads(history.read_text(encoding="utf-8")) if history.exists() else {}
+        self.history = self._progress()["history"]
 
     @property
     def epochs_done(self):
@@ -35,7 +34,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def load_model(self):
         """The compiled model as it was after the last finished epoch."""
-        return keras.saving.load_model(self.folder / _MODEL)
+        model = keras.saving.load_model(self.folder / _MODEL)
+        for state, value in zip(_random_states(model), self._progress()["random_states"], strict=True):
+            state.assign(value)
+        return model
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
@@ -43,11 +45,26 @@ class Checkpoint(keras.callbacks.Callback):
         with files.written_whole(self.folder) as unfinished:
             unfinished.mkdir()
             self.model.save(unfinished / _MODEL)
-            files.write_text(unfinished / _HISTORY, json.dumps(self.history, indent=1))
+            files.write_text(unfinished / _PROGRESS, json.dumps(self._new_progress(), indent=1))
         losses = self.history["val_loss"]
         if losses[-1] == min(losses):
             with files.written_whole(self.best) as unfinished:
                 shutil.copyfile(self.folder / _MODEL, unfinished)
+
+    def _new_progress(self):
+        random_states = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
+        return {"history": self.history, "random_states": random_states}
+
+    def _progress(self):
+        path = self.folder / _PROGRESS
+        if not path.exists():
+            return {"history": {}}
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _random_states(model):
+    """The states of the model's random generators (dropout), which a `.keras` file does not hold."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
 
 
 class ResumedEarlyStopping(keras.callbacks.EarlyStopping):

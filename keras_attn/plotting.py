@@ -47,11 +47,11 @@ def plot_attention(weights, source_tokens, target_tokens, path=None, title=None)
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(shape[1]), labels[0], **font)
-    for label in axes.get_xticklabels():
-        if len(label.get_text()) > 2:  # a single character reads better lying as it is
-            label.set_rotation(90)
     axes.set_yticks(range(shape[0]), labels[1], **font)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    for label in axes.get_xticklabels():
+        if len(label.get_text()) > 2:  # a single character reads better upright
+            label.set_rotation(90)
     axes.set_xticks([column + 0.5 for column in range(shape[1] - 1)], minor=True)
     axes.set_yticks([row + 0.5 for row in range(shape[0] - 1)], minor=True)
     axes.grid(which="minor", color="#e8e8e8", linewidth=0.5)

@@ -60,8 +60,9 @@ def _draw(count, days, patterns, rng):
     pairs = {}
     while len(pairs) < count:
         day = rng.choice(days)
-        text = _write(day, rng.choice(patterns))
-        if text not in pairs and not _has_other_reading(text, day, numeric):
+        pattern = rng.choice(patterns)
+        text = _write(day, pattern)
+        if text not in pairs and not _has_other_reading(text, day, pattern, numeric):
             pairs[text] = day.isoformat()
     return list(pairs.items())
 
@@ -90,8 +91,13 @@ def _is_numeric(pattern):
     return "MMM" not in pattern and "E" not in pattern
 
 
-def _has_other_reading(text, day, numeric):
-    """Whether some numeric pattern writes another day as this very text, leading zeros aside."""
+def _has_other_reading(text, day, pattern, numeric):
+    """Whether the text could as well mean another day."""
+    if pattern not in numeric:
+        return False
+    if re.search("(?<!y)yy(?!y)", pattern[1].pattern):
+        # A year of two digits looks like a month or a day, whichever order the reader is used to.
+        return any(_permuted(day))
     text = _without_leading_zeros(text)
     return any(
         _without_leading_zeros(_write(other, pattern)) == text for other in _permuted(day) for pattern in numeric

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_attn.errors import InputError, require
-from keras_attn.ids import END, SPECIAL_TOKENS
+from keras_attn.ids import END, PADDING, SPECIAL_TOKENS
 
 NORMALIZATIONS = ("NFKC", "NFC", "NFKD", "NFD")
 
@@ -24,8 +24,8 @@ class TextProcessor(tf.Module):
         normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`.
         lower_case: whether capitals are turned into small letters.
 
-    A subclass has the class attribute `unit`, the attribute `vocabulary_size`, a class method
-    `learn(texts, vocabulary_size, **options)`, and the methods `to_ids`, `to_tokens` and `_join`.
+    A subclass has the class attribute `unit`, the attributes `vocabulary_size` and `_tokens` (a string for each id), a
+    class method `learn(texts, vocabulary_size, **options)`, and the methods `to_ids` and `_join`.
     """
 
     unit = None
@@ -57,7 +57,7 @@ class TextProcessor(tf.Module):
 
     def to_tokens(self, ids):
         """The tokens as people read them: int `(...)` to string `(...)`; padding is the empty string."""
-        raise NotImplementedError
+        return tf.where(tf.equal(ids, PADDING), "", tf.gather(self._tokens, ids))
 
     def to_text(self, ids):
         """Natural text: int `(batch, length)`, dense or ragged, to string `(batch,)`.

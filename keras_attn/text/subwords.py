@@ -11,7 +11,7 @@ from keras_attn.text.processor import TextProcessor, chunks
 
 DEFAULT_VOCABULARY_SIZE = 8_000
 
-# A first guess at the tokens that one character makes is one; SentencePiece drops longer lines unless told.
+# SentencePiece passes over longer lines.
 _LONGEST_TRAINING_LINE_BYTES = 1 << 16
 
 
@@ -30,8 +30,13 @@ class SubwordProcessor(TextProcessor):
     def __init__(self, model, **options):
         super().__init__(**options)
         self.model = base64.b64decode(model) if isinstance(model, str) else model
-        self._tokenizer = self.tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.int32)
-        self.vocabulary_size = int(self._tokenizer.vocab_size())
+        pieces = self.tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.int32)
+        self.vocabulary_size = int(pieces.vocab_size())
+        ordinary = pieces.id_to_string(tf.range(len(SPECIAL_TOKENS), self.vocabulary_size))
+        self._tokens = tf.concat([SPECIAL_TOKENS, ordinary], 0)
+        # The tokenizer above keeps its model in a resource that a new random seed destroys and that a SavedModel mixes
+        # up with another tokenizer's (tensorflow/text issue 1304); the fast one has no resource.
+        self._tokenizer = self.tensorflow_text.FastSentencepieceTokenizer(self.model)
 
     @classmethod
     def learn(cls, texts, vocabulary_size=None, **options):
@@ -75,12 +80,6 @@ class SubwordProcessor(TextProcessor):
 
     def to_ids(self, texts):
         return self._tokenizer.tokenize(self.normalize(texts))
-
-    def to_tokens(self, ids):
-        tokens = self._tokenizer.id_to_string(ids)
-        for special, token in enumerate(SPECIAL_TOKENS):
-            tokens = tf.where(tf.equal(ids, special), "" if special == PADDING else token, tokens)
-        return tokens
 
     def _join(self, ids):
         return tf.strings.strip(self._tokenizer.detokenize(ids))

@@ -5,7 +5,7 @@ import collections
 import tensorflow as tf
 
 from keras_attn.errors import InputError
-from keras_attn.ids import PADDING, SPECIAL_TOKENS, UNKNOWN
+from keras_attn.ids import SPECIAL_TOKENS, UNKNOWN
 from keras_attn.text.processor import TextProcessor, chunks
 
 # Marks the side of a punctuation token on which there is no space, as OpenNMT's tokenizer does.
@@ -69,9 +69,6 @@ class _VocabularyProcessor(TextProcessor):
     def to_ids(self, texts):
         tokens = self.split(texts)
         return tokens.with_values(self._ids.lookup(tokens.values))
-
-    def to_tokens(self, ids):
-        return tf.where(tf.equal(ids, PADDING), "", tf.gather(self._tokens, ids))
 
     def get_config(self):
         return {**super().get_config(), "vocabulary": list(self.vocabulary)}

@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from keras_attn import cli
+from keras_attn.config import TASK_DEFAULTS, TrainingConfig
+from keras_attn.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    (tmp_path / "two.tsv").write_text("a\tx\nb\ty\n")
+    (tmp_path / "no-tab.tsv").write_text("a\tx\nno tab here\n")
+    (tmp_path / "empty.tsv").write_text("")
+    (tmp_path / "latin.tsv").write_bytes("a\tx\n\xe9\ty\n".encode("latin-1"))
+    (tmp_path / "another" / "saved_model").mkdir(parents=True)
+    (tmp_path / "another" / "precious.txt").write_text("keep me")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ("--tsv missing.tsv", "missing.tsv is not a file"),
+        ("--tsv empty.tsv", "empty.tsv is empty"),
+        ("--tsv no-tab.tsv", "no-tab.tsv, line 2 has no tab"),
+        ("--tsv latin.tsv", "latin.tsv, line 2 is not UTF-8"),
+        ("--source three.txt --target two.txt", "three.txt has 3 lines and two.txt has 2"),
+        ("--source three.txt", "--source and --target belong together"),
+        ("--tsv two.tsv --dataset dates", "--dataset and --tsv both say"),
+        ("--tsv two.tsv", "There are 2 different source sentences, too few"),
+        ("--dataset klingon", "'klingon' is not a data set; known are dates, spa-eng, fra-eng"),
+        ("--cell rnn", "--cell is 'rnn', but only gru, lstm are known"),
+        ("--source-unit bytes", "--source-unit is 'bytes', but only words, characters, subwords are known"),
+        ("--vocabulary-size 4", "--vocabulary-size is 4, but it must be 5 or more"),
+        ("--epochs 0", "--epochs is 0, but it must be 1 or more"),
+        ("--dropout 1", "--dropout is 1.0, but it must be below 1"),
+        ("--learning-rate 0", "--learning-rate is 0.0, but it must be above 0"),
+        ("--output another", "another holds another run (saved_model)"),
+        ("--output nowhere --resume", "nowhere holds no run to resume"),
+    ],
+)
+def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.main(["train", *arguments.split()]) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err and printed.err.count("\n") == 1 and not printed.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_option_gives_status_2_and_no_traceback(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "--colour", "red"])
+    assert stopped.value.code == 2 and "--colour" in capsys.readouterr().err
+
+
+def test_translating_without_a_model_says_what_is_missing(capsys):
+    assert cli.main(["translate", "--model", "another", "text"]) == 2
+    assert "another has no model.keras" in capsys.readouterr().err
+
+
+def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
+    config = TrainingConfig(units=7).resolved()
+    assert config.dataset == "dates" and config.units == 7
+    assert config.epochs == TASK_DEFAULTS["dates"]["epochs"]
+    assert TrainingConfig(tsv="pairs.tsv").resolved().source_unit == "subwords"
+
+
+@pytest.mark.parametrize(
+    "options, task",
+    [({}, "dates"), ({"tsv": "a/spa-eng.tsv.gz"}, "spa-eng"), ({"source": "a.de", "target": "b/train.en.gz"}, "train")],
+)
+def test_the_task_names_the_folder_of_the_run(options, task):
+    assert TrainingConfig(**options).resolved().task == task
+
+
+def test_a_configuration_survives_json():
+    config = TrainingConfig(tsv="pairs.tsv", dropout=0.1).resolved()
+    assert TrainingConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_every_task_default_is_a_field_with_an_open_value():
+    open_fields = {name for name, value in TrainingConfig().to_dict().items() if value is None}
+    for defaults in TASK_DEFAULTS.values():
+        assert set(defaults) <= open_fields
+
+
+def test_pairs_of_which_one_side_is_missing_are_refused():
+    with pytest.raises(InputError, match="--test-source and --test-target"):
+        TrainingConfig(test_target="x")
+
+
+@pytest.mark.slow
+def test_help_shows_every_option_and_examples():
+    done = subprocess.run([sys.executable, "-m", "keras_attn", "train", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in TrainingConfig().to_dict():
+        assert "--" + name.replace("_", "-") in done.stdout
+    assert "python -m keras_attn train --tsv pairs.tsv" in done.stdout

@@ -1,0 +1,89 @@
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib import font_manager, pyplot
+
+from keras_attn import plot_attention
+from keras_attn.plotting import plot_loss
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    pyplot.close("all")
+
+
+def drawn_labels(axes):
+    return [label.get_text() for label in axes.get_xticklabels()], [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_source_goes_across_and_target_down():
+    weights = np.array([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1]])
+    axes = plot_attention(weights, ["a", "b", "[END]"], ["x", "y"]).axes[0]
+    assert drawn_labels(axes) == (["a", "b", "[END]"], ["x", "y"])
+    np.testing.assert_array_equal(axes.images[0].get_array(), weights)
+    assert axes.images[0].get_clim() == (0, 1)
+
+
+def test_a_space_is_made_visible():
+    axes = plot_attention(np.ones((1, 1)), [" "], [" "]).axes[0]
+    assert drawn_labels(axes) == (["␣"], ["␣"])
+
+
+@pytest.mark.parametrize("length", [5, 40])
+def test_no_label_touches_its_neighbour(length):
+    tokens = [f"token{i}" for i in range(length)]
+    figure = plot_attention(np.full((length, length), 1 / length), tokens, tokens)
+    figure.canvas.draw()
+    for labels, low, high in (
+        (figure.axes[0].get_xticklabels(), "x0", "x1"),
+        (figure.axes[0].get_yticklabels(), "y0", "y1"),
+    ):
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: getattr(box, low))
+        assert all(getattr(a, high) <= getattr(b, low) for a, b in zip(boxes, boxes[1:]))
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_it_is_saved_and_closed(tmp_path, ending):
+    path = tmp_path / f"attention.{ending}"
+    plot_attention(np.ones((1, 2)), ["a", "b"], ["x"], path=path)
+    assert path.stat().st_size > 1000
+    assert not pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("text", ["안녕하세요", "ありがとう", "星期五"])
+def test_korean_japanese_and_chinese_are_drawn_where_a_font_has_them(text, tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plot_attention(np.ones((1, len(text))), list(text), ["x"], path=tmp_path / "attention.png", title=text)
+    if any("No installed font" in str(warning.message) for warning in caught):
+        pytest.skip("no font with these characters is installed")
+    assert not [warning for warning in caught if "Glyph" in str(warning.message)]
+
+
+def test_where_no_font_has_a_character_one_line_says_what_to_install(monkeypatch, tmp_path):
+    manager = font_manager.fontManager
+    monkeypatch.setattr(manager, "ttflist", [font for font in manager.ttflist if font.name == "DejaVu Sans"])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plot_attention(np.ones((1, 2)), ["안", "a"], ["x"], path=tmp_path / "attention.png")
+    (warning,) = caught
+    assert "'안'" in str(warning.message) and "fonts-noto-cjk" in str(warning.message)
+    assert "\n" not in str(warning.message)
+
+
+def test_weights_of_another_shape_are_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 2\)"):
+        plot_attention(np.ones((2, 3)), ["a", "b"], ["x", "y"])
+
+
+def test_a_translation_without_tokens_is_drawn_too(tmp_path):
+    plot_attention(np.zeros((0, 1)), ["[END]"], [], path=tmp_path / "attention.png")
+
+
+def test_the_loss_curve_has_a_point_for_each_epoch(tmp_path):
+    axes = plot_loss({"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 1.9]}).axes[0]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[3.0, 2.0, 1.5], [2.5, 2.0, 1.9]]
+    assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]

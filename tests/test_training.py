@@ -1,0 +1,131 @@
+"""The whole way through, on small data: each of these trains a model."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers import run_python
+
+pytest.importorskip("tensorflow_text")
+pytest.importorskip("babel")
+pytest.importorskip("sentencepiece")
+pytest.importorskip("sacrebleu")
+
+from keras_attn import Translator, cli  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "train.py"
+TINY = "--units 16 --embedding-units 8 --dropout 0.1".split()
+WRITTEN = {
+    *("config.json", "metrics.json", "model.keras", "source_text.json", "target_text.json", "checkpoint"),
+    *("saved_model", "loss.png", "attention.png", "attention-2.png", "attention-3.png"),
+}
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"uno dos tres {i}\tone two three {i}" for i in range(40)]
+    pathlib.Path("pairs.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def losses(folder):
+    return json.loads(pathlib.Path(folder, "checkpoint", "progress.json").read_text())["history"]["loss"]
+
+
+def test_a_run_on_dates_leaves_all_that_it_announces(somewhere, capsys):
+    assert cli.main(["train", "--pairs", "400", "--epochs", "1", *TINY]) == 0
+    folder = somewhere / "runs" / "dates"
+    assert {path.name for path in folder.iterdir()} == WRITTEN
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["exact_match"] <= 1 and metrics["parameters"] > 0
+    config = json.loads((folder / "config.json").read_text())
+    assert config["training"]["units"] == 16 and "tensorflow" in config["versions"]
+    printed = capsys.readouterr().out
+    assert "2,000 unseen sources" in printed and str(pathlib.Path("runs", "dates")) in printed
+    served = run_python(
+        "import tensorflow as tf, tensorflow_text\n"
+        "serve = tf.saved_model.load('saved_model').signatures['serving_default']\n"
+        "print(serve(texts=tf.constant(['25 December 1997', '']))['translations'].numpy().tolist())",
+        cwd=folder,
+    )
+    expected = Translator.load(folder)(["25 December 1997", ""])
+    assert served.strip() == str([text.encode() for text in expected])
+
+
+def test_a_run_on_text_reports_bleu_and_chrf_and_translates_from_the_command_line(somewhere, capsys):
+    assert cli.main(["train", "--tsv", "pairs.tsv", "--epochs", "2", "--vocabulary-size", "40", *TINY]) == 0
+    metrics = json.loads((somewhere / "runs" / "pairs" / "metrics.json").read_text())
+    assert {"bleu", "chrf", "bleu_signature", "chrf_signature", "exact_match"} <= set(metrics)
+    capsys.readouterr()
+    assert cli.main(["translate", "--model", "runs/pairs", "uno dos", ""]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_reversed_and_given_parts_are_used(somewhere):
+    for name, rows in {"train": 30, "validation": 3, "test": 4}.items():
+        pathlib.Path(f"{name}.es").write_text("".join(f"uno {name} {i}\n" for i in range(rows)))
+        pathlib.Path(f"{name}.en").write_text("".join(f"one {name} {i}\n" for i in range(rows)))
+    parts = [f"--{part}{side} {name}.{language}" for part, name in (("", "train"), ("validation-", "validation"), ("test-", "test")) for side, language in (("source", "es"), ("target", "en"))]  # fmt: skip
+    options = ["--reverse", "--source-unit", "words", "--target-unit", "words", "--epochs", "1", *TINY]
+    assert cli.main(["train", *" ".join(parts).split(), *options, "--output", "run"]) == 0
+    vocabulary = json.loads(pathlib.Path("run", "source_text.json").read_text())["vocabulary"]
+    assert "one" in vocabulary and "uno" not in vocabulary
+    assert "validation" not in vocabulary and "test" not in vocabulary
+
+
+def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, capsys):
+    run = ["train", "--pairs", "200", "--epochs", "1", *TINY, "--output", "run"]
+    assert cli.main(run) == 0
+    pathlib.Path("run", "notes.txt").write_text("mine")
+    before = pathlib.Path("run", "model.keras").read_bytes()
+    assert cli.main(run) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert pathlib.Path("run", "model.keras").read_bytes() == before
+    assert cli.main([*run, "--overwrite", "--seed", "1"]) == 0
+    assert pathlib.Path("run", "notes.txt").read_text() == "mine"
+    assert cli.main([*run, "--resume", "--epochs", "3"]) == 2
+    assert "--epochs is 3, but the run in run has 1" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(somewhere, monkeypatch, capsys):
+    from keras_attn import checkpoint
+
+    run = ["train", "--pairs", "300", "--epochs", "3", *TINY]
+    assert cli.main([*run, "--output", "whole"]) == 0
+    keep = checkpoint.Checkpoint.on_epoch_end
+
+    def interrupt_after_the_second(self, epoch, logs=None):
+        keep(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", interrupt_after_the_second)
+    assert cli.main([*run, "--output", "interrupted"]) == 130
+    monkeypatch.undo()
+    assert "--output interrupted --resume" in capsys.readouterr().err
+    monkeypatch.chdir(somewhere)
+    assert isinstance(Translator.load("interrupted")("1 May 1999"), str)
+    assert cli.main(["train", "--output", "interrupted", "--resume"]) == 0
+    assert losses("interrupted") == losses("whole")
+
+
+def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somewhere):
+    command = [sys.executable, SCRIPT, "--pairs", "2000", "--epochs", "50", *TINY, "--output", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+    deadline = time.monotonic() + 120
+    while not pathlib.Path("run", "checkpoint", "progress.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Go on with: python train.py --output run --resume" in printed and "Traceback" not in printed
+    assert len(losses("run")) >= 1
+    assert isinstance(Translator.load("run")("1 May 1999"), str)
