@@ -72,10 +72,12 @@ def _add_train(commands, prog):
     command.set_defaults(after_interruption=_how_to_go_on)
     for field in dataclasses.fields(TrainingConfig):
         flag = "--" + field.name.replace("_", "-")
-        default = "" if field.default in (None, False) else f" (default: {field.default})"
+        default = "" if field.default is None else f" (default: {field.default})"
         help = field.metadata["help"] + default
         if field.type is bool:
-            command.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help)
+            command.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help
+            )
             continue
         given_type = next(kind for kind in (*typing.get_args(field.type), field.type) if kind is not type(None))
         command.add_argument(

@@ -13,7 +13,7 @@ def _option(help, default=None, **extra):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """What to train on, what to train, and how. `None` means: what suits the task (see `TASK_DEFAULTS`)."""
+    """What to train on, what to train, and how. `None` means: what suits the task (see `TASK_DEFAULTS`) and the data."""
 
     # Data
     dataset: str | None = _option("named data set: dates, spa-eng or fra-eng (default: dates)")
@@ -39,11 +39,11 @@ class TrainingConfig:
     embedding_units: int | None = _option("size of the embeddings", metavar="N", minimum=1)
     layers: int = _option("recurrent layers of encoder and decoder each", 1, metavar="N", minimum=1)
     cell: str = _option("recurrent cell", "gru", choices=("gru", "lstm"))
-    scaled: bool = _option("divide the attention scores by the root of the size", False)
+    scaled: bool = _option("divide the attention scores by the root of their size", True)
     dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
 
     # Training
-    epochs: int | None = _option("passes over the training pairs at most", metavar="N", minimum=1)
+    epochs: int | None = _option("passes over the training pairs at most (default: ten, or what makes 4,000 batches)", metavar="N", minimum=1)
     patience: int = _option("stop after this many epochs without a better validation loss", 3, metavar="N", minimum=1)
     batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
     tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)
@@ -96,7 +96,6 @@ TASK_DEFAULTS = {
         "units": 256,
         "embedding_units": 256,
         "dropout": 0.3,
-        "epochs": 10,
         "learning_rate": 2e-3,
         "label_smoothing": 0.1,
     },

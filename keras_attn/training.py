@@ -1,6 +1,8 @@
 """One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
 
+import dataclasses
 import json
+import math
 import pathlib
 import shutil
 import sys
@@ -24,6 +26,11 @@ from keras_attn.translator import Translator
 CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS = "config.json", "metrics.json", "checkpoint", "saved_model", "loss.png"
 PICTURES = ("attention.png", "attention-2.png", "attention-3.png")
 _WRITTEN = (CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS, *PICTURES, *Translator.FILES)
+
+# Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
+_EPOCHS, _UPDATES = 10, 4_000
+# Fewer subwords where there is less to learn them from.
+_PAIRS_FOR_A_SUBWORD, _SUBWORDS = 4, (1_000, 8_000)
 
 _EXAMPLES = 8
 _VERSIONS_OF = ("keras_attn", "keras", "tensorflow", "tensorflow-text")
@@ -51,14 +58,18 @@ def train(config, folder, overwrite=False, resume=False):
     _refuse_another_run(folder, overwrite, resume)
     parts = load_parts(config)
     source_text, target_text = learn_texts(config, parts.train)
-    _begin(folder, config, resume)
+    steps_an_epoch = sum(1 for _ in _training_batches(config, parts, source_text, target_text, first_epoch=0))
+    if config.epochs is None:
+        config = dataclasses.replace(config, epochs=max(_EPOCHS, math.ceil(_UPDATES / steps_an_epoch)))
+    if not resume:
+        _begin(folder, config)
 
     checkpoint = Checkpoint(folder / CHECKPOINT, best=folder / Translator.MODEL)
     if checkpoint.epochs_done:
         model = checkpoint.load_model()
     else:
         model = new_model(config, source_text, target_text)
-        compile_model(model, config, steps=config.epochs * _count_batches(config, parts, source_text, target_text))
+        compile_model(model, config, steps=config.epochs * steps_an_epoch)
         Translator(model, source_text, target_text).save(folder)
     _describe(config, parts, source_text, target_text, model)
     fit(model, config, parts, source_text, target_text, checkpoint)
@@ -102,13 +113,17 @@ def load_parts(config):
 
 def learn_texts(config, pairs):
     """The text processors of source and target, learned from the training pairs."""
+    least, most = _SUBWORDS
+    subwords = min(most, max(least, len(pairs) // _PAIRS_FOR_A_SUBWORD))
+
+    def learn(texts, unit):
+        size = config.vocabulary_size or (subwords if unit == "subwords" else None)
+        return learn_text_processor(
+            texts, unit, vocabulary_size=size, normalization=config.normalization, lower_case=config.lower_case
+        )
+
     sources, targets = zip(*pairs)
-    options = {"normalization": config.normalization, "lower_case": config.lower_case}
-    sized = {"vocabulary_size": config.vocabulary_size, **options}
-    return (
-        learn_text_processor(sources, config.source_unit, **sized),
-        learn_text_processor(targets, config.target_unit, **sized),
-    )
+    return learn(sources, config.source_unit), learn(targets, config.target_unit)
 
 
 def new_model(config, source_text, target_text):
@@ -182,10 +197,6 @@ def _training_batches(config, parts, source_text, target_text, first_epoch):
     )
 
 
-def _count_batches(config, parts, source_text, target_text):
-    return sum(1 for _ in _training_batches(config, parts, source_text, target_text, first_epoch=0))
-
-
 def _refuse_another_run(folder, overwrite, resume):
     there = [name for name in _WRITTEN if (folder / name).exists()]
     if there and not (overwrite or resume):
@@ -195,10 +206,8 @@ def _refuse_another_run(folder, overwrite, resume):
         )
 
 
-def _begin(folder, config, resume):
-    """A folder with nothing of an earlier run, unless that goes on, and with the configuration."""
-    if resume:
-        return
+def _begin(folder, config):
+    """A folder with nothing of an earlier run in it but the configuration of the new one."""
     for name in _WRITTEN:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -53,7 +53,7 @@ class Decoder(keras.layers.Layer):
         cell="gru",
         dropout=0.0,
         project_keys=None,
-        scaled=False,
+        scaled=True,
         attention_dropout=0.0,
         **kwargs,
     ):

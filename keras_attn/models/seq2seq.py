@@ -23,7 +23,10 @@ class AttentionSeq2Seq(keras.Model):
         cell: `"gru"` or `"lstm"`.
         bidirectional: whether the encoder reads in both directions.
         bridge: `"dense"` or `"copy"`, see `Bridge`.
-        project_keys, scaled, attention_dropout: as in `BahdanauStyleDotAttention`.
+        project_keys, attention_dropout: as in `BahdanauStyleDotAttention`.
+        scaled: whether the scores are divided by the root of their size. Without it the scores of some hundred units
+            are so large from the start that the softmax picks one position, gets hardly any gradient and never learns
+            where to look.
         dropout: share of embeddings, layer inputs and attentional vector that training sets to zero.
 
     Call arguments:
@@ -55,7 +58,7 @@ class AttentionSeq2Seq(keras.Model):
         bidirectional=True,
         bridge="dense",
         project_keys=None,
-        scaled=False,
+        scaled=True,
         dropout=0.0,
         attention_dropout=0.0,
         **kwargs,
