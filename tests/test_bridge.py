@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from helpers import numbers
@@ -35,3 +36,12 @@ def test_copy_refuses_another_size_with_both_sizes():
 def test_an_unknown_kind_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'zip'.*'dense' and 'copy'"):
         Bridge(4, kind="zip")
+
+
+def test_every_weight_is_saved(rng, tmp_path):
+    inputs = [[keras.Input((6,)) for _ in range(2)] for _ in range(2)]
+    model = keras.Model(inputs, Bridge(4, layers=2)(inputs))
+    model.save(tmp_path / "bridge.keras")
+    again = keras.saving.load_model(tmp_path / "bridge.keras")
+    for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -1,5 +1,7 @@
 """The bridge: from the encoder's final state to the decoder's first."""
 
+import itertools
+
 import keras
 
 BRIDGES = ("dense", "copy")
@@ -36,38 +38,32 @@ class Bridge(keras.layers.Layer):
         self.units = units
         self.layers = layers
         self.kind = kind
-        self.projections = []
+        self.projections = []  # in the order of the tensors; Keras does not save the weights in a list of lists
 
     def build(self, state_shape):
-        for tensor_shapes in self._for_each_decoder_layer(state_shape):
-            sizes = {shape[-1] for shape in tensor_shapes}
-            if self.kind == "copy" and sizes != {self.units}:
+        for shape in itertools.chain(*self._for_each_decoder_layer(state_shape)):
+            if self.kind == "copy" and shape[-1] != self.units:
                 raise ValueError(
-                    f"bridge='copy' needs states of the same size, but the encoder's has {sizes.pop()} units and "
-                    f"the decoder's {self.units}; use bridge='dense' or make them equal."
+                    f"bridge='copy' needs states of the same size, but the encoder's has {shape[-1]} units and the "
+                    f"decoder's {self.units}; use bridge='dense' or make them equal."
                 )
             if self.kind == "dense":
-                self.projections.append([self._projection(shape) for shape in tensor_shapes])
+                projection = keras.layers.Dense(self.units, activation="tanh", dtype=self.dtype_policy)
+                projection.build(shape)
+                self.projections.append(projection)
 
     def call(self, state):
         state = self._for_each_decoder_layer(state)
         if self.kind == "copy":
             return state
-        return [
-            [project(tensor) for project, tensor in zip(projections, tensors)]
-            for projections, tensors in zip(self.projections, state)
-        ]
+        projections = iter(self.projections)
+        return [[next(projections)(tensor) for tensor in tensors] for tensors in state]
 
     def compute_output_shape(self, state_shape):
         return [[(shape[0], self.units) for shape in shapes] for shapes in self._for_each_decoder_layer(state_shape)]
 
     def _for_each_decoder_layer(self, state):
         return [list(state[min(i, len(state) - 1)]) for i in range(self.layers)]
-
-    def _projection(self, shape):
-        projection = keras.layers.Dense(self.units, activation="tanh", dtype=self.dtype_policy)
-        projection.build(shape)
-        return projection
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "layers": self.layers, "kind": self.kind}

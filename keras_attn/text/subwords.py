@@ -2,6 +2,8 @@
 
 import base64
 import io
+import pathlib
+import tempfile
 
 import tensorflow as tf
 
@@ -10,6 +12,10 @@ from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, START, UNKNOWN
 from keras_attn.text.processor import TextProcessor, chunks
 
 DEFAULT_VOCABULARY_SIZE = 8_000
+
+# The lines are normalised already, so there is nothing to do; but the fast tokenizer of older releases of TensorFlow
+# Text crashes on a model without any rule. This one deletes the zero-width space, which is not there any more.
+_NORMALIZATION_RULES = "200B\t\n"
 
 # SentencePiece passes over longer lines.
 _LONGEST_TRAINING_LINE_BYTES = 1 << 16
@@ -50,33 +56,19 @@ class SubwordProcessor(TextProcessor):
         Raises:
             InputError: no text, or a vocabulary with no room for the characters.
         """
-        sentencepiece = require("sentencepiece", "Learning subwords")
         normalizer = TextProcessor(**options)
         lines = [line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line]
         if not lines:
             raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
         vocabulary_size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
-        model = io.BytesIO()
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines),
-                model_writer=model,
-                vocab_size=vocabulary_size,
-                hard_vocab_limit=False,
-                normalization_rule_name="identity",
-                max_sentence_length=_LONGEST_TRAINING_LINE_BYTES,
-                pad_id=PADDING,
-                unk_id=UNKNOWN,
-                bos_id=START,
-                eos_id=END,
-                minloglevel=2,
-            )
+            model = _train(lines, vocabulary_size)
         except (RuntimeError, OSError) as error:
             raise InputError(
                 f"SentencePiece cannot make {vocabulary_size} subwords from {len(lines)} lines "
                 f"({' '.join(str(error).split())}); change the vocabulary size or use characters."
             ) from error
-        return cls(model.getvalue(), **options)
+        return cls(model, **options)
 
     def to_ids(self, texts):
         return self._tokenizer.tokenize(self.normalize(texts))
@@ -86,3 +78,26 @@ class SubwordProcessor(TextProcessor):
 
     def get_config(self):
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
+
+
+def _train(lines, vocabulary_size):
+    """A SentencePiece model of the lines, as bytes."""
+    sentencepiece = require("sentencepiece", "Learning subwords")
+    model = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        rules = pathlib.Path(folder, "rules.tsv")
+        rules.write_text(_NORMALIZATION_RULES, encoding="utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            normalization_rule_tsv=str(rules),
+            max_sentence_length=_LONGEST_TRAINING_LINE_BYTES,
+            pad_id=PADDING,
+            unk_id=UNKNOWN,
+            bos_id=START,
+            eos_id=END,
+            minloglevel=2,
+        )
+    return model.getvalue()

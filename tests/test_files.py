@@ -1,0 +1,116 @@
+import pytest
+
+from keras_attn.files import write_text, written_whole
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_folder(path, **texts):
+    path.mkdir()
+    for name, text in texts.items():
+        (path / name).write_text(text)
+
+
+def test_a_file_is_written(tmp_path):
+    with written_whole(tmp_path / "model.keras") as unfinished:
+        unfinished.write_text("new")
+    assert (tmp_path / "model.keras").read_text() == "new"
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_a_file_is_replaced(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with written_whole(path) as unfinished:
+        unfinished.write_text("new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_a_folder_is_replaced_with_all_that_was_in_it(tmp_path):
+    path = tmp_path / "export"
+    write_folder(path, graph="old", stale="old")
+    with written_whole(path) as unfinished:
+        write_folder(unfinished, graph="new")
+    assert names(path) == ["graph"]
+    assert (path / "graph").read_text() == "new"
+    assert names(tmp_path) == ["export"]
+
+
+def test_the_old_file_is_there_until_the_block_ends(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with written_whole(path) as unfinished:
+        unfinished.write_text("new")
+        assert path.read_text() == "old"
+
+
+def test_the_unfinished_path_keeps_the_ending_and_is_free(tmp_path):
+    with written_whole(tmp_path / "model.weights.h5") as unfinished:
+        assert unfinished.name.endswith(".weights.h5")
+        assert not unfinished.exists()
+        unfinished.touch()
+
+
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_block_leaves_the_old_file(tmp_path, interruption):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with pytest.raises(interruption), written_whole(path) as unfinished:
+        unfinished.write_text("half")
+        raise interruption
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_an_interrupted_block_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "export"
+    write_folder(path, graph="old")
+    with pytest.raises(ValueError), written_whole(path) as unfinished:
+        write_folder(unfinished, graph="half")
+        raise ValueError
+    assert (path / "graph").read_text() == "old"
+    assert names(tmp_path) == ["export"]
+
+
+def test_an_interrupted_block_leaves_nothing_where_nothing_was(tmp_path):
+    with pytest.raises(ValueError), written_whole(tmp_path / "model.keras") as unfinished:
+        unfinished.write_text("half")
+        raise ValueError
+    assert names(tmp_path) == []
+
+
+@pytest.mark.xfail(strict=True, reason="the old folder is moved away before it is known that there is a new one")
+def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path):
+    path = tmp_path / "export"
+    write_folder(path, graph="old")
+    with pytest.raises(FileNotFoundError), written_whole(path):
+        pass
+    assert (path / "graph").read_text() == "old"
+
+
+def test_neighbours_are_left_alone(tmp_path):
+    (tmp_path / "model.keras.bak").write_text("neighbour")
+    with written_whole(tmp_path / "model.keras") as unfinished:
+        unfinished.write_text("new")
+    assert (tmp_path / "model.keras.bak").read_text() == "neighbour"
+
+
+def test_missing_parents_are_made(tmp_path):
+    with written_whole(tmp_path / "runs" / "first" / "model.keras") as unfinished:
+        unfinished.write_text("new")
+    assert (tmp_path / "runs" / "first" / "model.keras").read_text() == "new"
+
+
+def test_a_path_may_be_a_string_and_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with written_whole("log.csv") as unfinished:
+        unfinished.write_text("new")
+    assert (tmp_path / "log.csv").read_text() == "new"
+
+
+def test_text_is_written_as_utf_8(tmp_path):
+    write_text(tmp_path / "vocabulary.txt", "é 한\n")
+    assert (tmp_path / "vocabulary.txt").read_bytes() == b"\xc3\xa9 \xed\x95\x9c\n"
