@@ -17,7 +17,7 @@ from keras_attn.checkpoint import Checkpoint, ResumedEarlyStopping
 from keras_attn.data import Split, batches, date_pairs, download_pairs, read_parallel, read_tsv, split_pairs
 from keras_attn.errors import InputError
 from keras_attn.evaluation import bleu_and_chrf, exact_match
-from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, TokenAccuracy
 from keras_attn.plotting import plot_attention, plot_loss
 from keras_attn.text import learn_text_processor
 from keras_attn.translator import Translator
@@ -58,23 +58,38 @@ def train(config, folder, overwrite=False, resume=False):
     _refuse_another_run(folder, overwrite, resume)
     parts = load_parts(config)
     source_text, target_text = learn_texts(config, parts.train)
-    steps_an_epoch = sum(1 for _ in _training_batches(config, parts, source_text, target_text, first_epoch=0))
+
+    batched = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
+    shuffled = {"seed": config.seed, "max_length": config.max_length}
+    sizes = [len(labels) for _, labels in batches(parts.train, source_text, target_text, **batched, **shuffled)]
     if config.epochs is None:
-        config = dataclasses.replace(config, epochs=max(_EPOCHS, math.ceil(_UPDATES / steps_an_epoch)))
+        config = dataclasses.replace(config, epochs=max(_EPOCHS, math.ceil(_UPDATES / len(sizes))))
+
     if not resume:
         _begin(folder, config)
-
     checkpoint = Checkpoint(folder / CHECKPOINT, best=folder / Translator.MODEL)
-    if checkpoint.epochs_done:
+    epochs_done = checkpoint.epochs_done
+    if epochs_done:
         model = checkpoint.load_model()
     else:
         model = new_model(config, source_text, target_text)
-        compile_model(model, config, steps=config.epochs * steps_an_epoch)
+        compile_model(model, config, steps=config.epochs * len(sizes))
         Translator(model, source_text, target_text).save(folder)
-    _describe(config, parts, source_text, target_text, model)
-    fit(model, config, parts, source_text, target_text, checkpoint)
+    _describe(config, parts, sum(sizes), model)
+    model.fit(
+        batches(parts.train, source_text, target_text, **batched, **shuffled, first_epoch=epochs_done),
+        validation_data=batches(parts.validation, source_text, target_text, **batched),
+        epochs=config.epochs,
+        initial_epoch=epochs_done,
+        shuffle=False,  # the batches are shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            checkpoint,
+            ResumedEarlyStopping(checkpoint.history, monitor="val_loss", patience=config.patience),
+        ],
+    )
 
-    translator = Translator.load(folder)  # the best epoch, which is seldom the last
+    translator = Translator.load(folder)  # the best epoch, which is not always the last
     translations = translator.translate([source for source, _ in parts.test])
     metrics = measure(config, parts.test, translations, target_text) | {
         "epochs": checkpoint.epochs_done,
@@ -150,23 +165,7 @@ def compile_model(model, config, steps):
     model.compile(
         optimizer=keras.optimizers.Adam(rate, global_clipnorm=1.0),
         loss=MaskedCrossEntropy(config.label_smoothing),
-        metrics=[TokenAccuracy(), Perplexity()],
-    )
-
-
-def fit(model, config, parts, source_text, target_text, checkpoint):
-    """Keras's own `fit`, from the checkpoint on."""
-    model.fit(
-        _training_batches(config, parts, source_text, target_text, first_epoch=checkpoint.epochs_done),
-        validation_data=batches(parts.validation, source_text, target_text, batch_size=config.batch_size),
-        epochs=config.epochs,
-        initial_epoch=checkpoint.epochs_done,
-        shuffle=False,  # the batches are shuffled already
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            checkpoint,
-            ResumedEarlyStopping(checkpoint.history, monitor="val_loss", patience=config.patience),
-        ],
+        metrics=[TokenAccuracy()],
     )
 
 
@@ -184,19 +183,6 @@ def _reversed(pairs):
     return [(target, source) for source, target in pairs]
 
 
-def _training_batches(config, parts, source_text, target_text, first_epoch):
-    return batches(
-        parts.train,
-        source_text,
-        target_text,
-        batch_size=config.batch_size,
-        tokens_per_batch=config.tokens_per_batch,
-        max_length=config.max_length,
-        seed=config.seed,
-        first_epoch=first_epoch,
-    )
-
-
 def _refuse_another_run(folder, overwrite, resume):
     there = [name for name in _WRITTEN if (folder / name).exists()]
     if there and not (overwrite or resume):
@@ -211,16 +197,25 @@ def _begin(folder, config):
     for name in _WRITTEN:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    versions = {name: metadata.version(name) for name in _VERSIONS_OF}
+    versions = {name: _version(name) for name in _VERSIONS_OF}
     record = {"training": config.to_dict(), "versions": versions}
     files.write_text(folder / CONFIG, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def _describe(config, parts, source_text, target_text, model):
+def _version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None  # a checkout that is used without being installed
+
+
+def _describe(config, parts, used, model):
+    print(f"{len(parts.train):,} pairs to train on, {len(parts.validation):,} for validation, {len(parts.test):,} to test.")
+    if used < len(parts.train):
+        print(f"{len(parts.train) - used:,} pairs have more than {config.max_length} tokens on a side and are left out.")
+    sizes = model.get_config()
     print(
-        f"{len(parts.train):,} pairs to train on, {len(parts.validation):,} for validation, {len(parts.test):,} for "
-        f"the test.\n"
-        f"{source_text.vocabulary_size:,} source {config.source_unit}, {target_text.vocabulary_size:,} target "
+        f"{sizes['source_vocabulary_size']:,} source {config.source_unit}, {sizes['target_vocabulary_size']:,} target "
         f"{config.target_unit}, {model.count_params():,} parameters."
     )
 
