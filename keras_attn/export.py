@@ -32,11 +32,11 @@ def export_saved_model(translator, folder):
     module.text = [translator.source_text, translator.target_text]
     texts = tf.TensorSpec([None], tf.string, name="texts")
 
-    @tf.function(input_signature=[texts])
+    @tf.function(input_signature=[texts], autograph=False)
     def translate(texts):
         return {"translations": translator.translate_tensor(texts)["translations"]}
 
-    @tf.function(input_signature=[texts])
+    @tf.function(input_signature=[texts], autograph=False)
     def translate_with_attention(texts):
         return translator.translate_tensor(texts)
 

@@ -102,7 +102,7 @@ class Translator:
                 translations[index] = translation
         return translations
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="texts")], autograph=False)
     def translate_tensor(self, texts):
         """The same inside the graph: this is what an export serves.
 

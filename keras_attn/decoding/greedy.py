@@ -36,7 +36,7 @@ class GreedyDecoder:
         self.model = model
         self.max_length = max_length
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
     def __call__(self, source):
         source = _at_least_one_column(source)
         memory, state = self.model.encode(source)
