@@ -25,7 +25,7 @@ def written_whole(path):
     try:
         unfinished = workplace / path.name
         yield unfinished
-        if path.is_dir():
+        if path.is_dir() and unfinished.exists():
             os.replace(path, workplace / "replaced")
         os.replace(unfinished, path)
     finally:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_attn import InputError
 from keras_attn.data import read_pairs, read_parallel, read_tsv, split_pairs
 
-TRUNCATED = gzip.compress(b"a\tb\n")[:-9]
+TRUNCATED = gzip.compress(b"a\tb\n", mtime=0)[:-9]
 
 
 def file(folder, content, name="pairs.tsv"):
@@ -131,7 +131,6 @@ def test_an_element_that_is_no_pair_is_named_with_its_number(element):
     assert repr(element) in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="whatever unpacks into two strings is taken for a pair")
 @pytest.mark.parametrize("element", ["ab", {"source": "a", "target": "b"}])
 def test_two_letters_or_two_keys_are_no_pair(element):
     with pytest.raises(InputError, match="Element 1 "):
@@ -193,7 +192,7 @@ def test_another_seed_gives_other_parts(repeated_sources):
 @pytest.mark.parametrize("different, validation, test", [(0, 1, 1), (2, 1, 1), (5, 3, 2), (5, 5, 0)])
 def test_too_few_sources_are_refused_with_the_counts(different, validation, test):
     pairs = [(str(number), str(copy)) for number in range(different) for copy in range(9)]
-    with pytest.raises(InputError, match=f"{different} different .* {validation} for validation and {test} for the test"):
+    with pytest.raises(InputError, match=f"{different} different .* {validation} for validation and {test} for the "):
         split_pairs(pairs, validation, test)
 
 
@@ -202,7 +201,6 @@ def test_two_sources_are_too_few_for_the_default():
         split_pairs([("a", "b"), ("c", "d")])
 
 
-@pytest.mark.xfail(strict=True, reason="a negative count is taken as a slice from the end")
 def test_a_negative_count_is_refused():
     with pytest.raises(InputError):
         split_pairs([(str(number), "") for number in range(9)], validation=-1, test=2)

@@ -47,28 +47,43 @@ def batches(
         if size is not None and size < 1:
             raise InputError(f"{name} is {size}, but it must be 1 or more.")
     sources, targets = _encode(pairs, source_text, target_text)
-    lengths = np.stack([sources.row_lengths().numpy(), targets.row_lengths().numpy()], 1)
-    kept = np.arange(len(lengths)) if max_length is None else np.flatnonzero(lengths.max(1) <= max_length)
+    # As long as the source, and the target or its labels, stand in a batch: with one special token.
+    lengths = np.stack([sources.row_lengths().numpy(), targets.row_lengths().numpy() - 1], 1)
+    kept = np.arange(len(lengths)) if max_length is None else np.flatnonzero(lengths.max(1) - 1 <= max_length)
     if not len(kept):
         raise InputError(f"None of the {len(lengths)} pairs has {max_length} tokens or fewer; raise max_length.")
 
-    epoch = first_epoch
+    epoch, to_deliver = first_epoch, 0
 
-    def passes():
-        nonlocal epoch
+    def plan_a_pass():
+        nonlocal to_deliver
         order = (seed, epoch) if seed is not None else None
-        yield from _plan(kept, lengths, batch_size, tokens_per_batch, order)
-        epoch += 1  # only here: whoever just peeks at the first batch does not use an epoch up
+        plan = _plan(kept, lengths, batch_size, tokens_per_batch, order)
+        to_deliver = len(plan)
+        yield from plan
 
     def gather(rows):
         target = tf.gather(targets, rows)
         inputs = {"source": tf.gather(sources, rows).to_tensor(), "target": target[:, :-1].to_tensor()}
         return inputs, target[:, 1:].to_tensor()
 
-    rows = tf.data.Dataset.from_generator(passes, output_signature=tf.TensorSpec([None], tf.int64))
+    def count_delivered():
+        nonlocal epoch, to_deliver
+        to_deliver -= 1
+        epoch += to_deliver == 0
+
+    def deliver(inputs, labels):
+        # After the prefetching, so that whoever just peeks at the first batch does not use an epoch up.
+        tf.numpy_function(count_delivered, [], [])
+        return inputs, labels
+
+    rows = tf.data.Dataset.from_generator(plan_a_pass, output_signature=tf.TensorSpec([None], tf.int64))
+    delivered = rows.map(gather, num_parallel_calls=2, deterministic=True).prefetch(4).map(deliver)
     if tokens_per_batch is None:
-        rows = rows.apply(tf.data.experimental.assert_cardinality(-(-len(kept) // batch_size)))
-    return rows.map(gather, num_parallel_calls=2, deterministic=True).prefetch(4)
+        delivered = delivered.apply(tf.data.experimental.assert_cardinality(-(-len(kept) // batch_size)))
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return delivered.with_options(options)
 
 
 def source_ids(source_text, texts):
@@ -92,10 +107,9 @@ def _surround(ids, before=None, after=None):
 
 
 def _plan(rows, lengths, batch_size, tokens_per_batch, order):
-    """The rows of each batch of an epoch, shuffled by `order`, or by length alone where that is `None`."""
+    """A list with the rows of each batch of a pass, shuffled by `order`, or by length alone where that is `None`."""
     if order is None:
-        yield from _cut(rows[_by_length(rows, lengths)], lengths, batch_size, tokens_per_batch)
-        return
+        return _cut(rows[_by_length(rows, lengths)], lengths, batch_size, tokens_per_batch)
     rng = np.random.default_rng(order)
     rows = rng.permutation(rows)
     if tokens_per_batch is not None:
@@ -107,8 +121,7 @@ def _plan(rows, lengths, batch_size, tokens_per_batch, order):
         for part in windows
         for batch in _cut(part[_by_length(part, lengths)], lengths, batch_size, tokens_per_batch)
     ]
-    for index in rng.permutation(len(planned)):
-        yield planned[index]
+    return [planned[index] for index in rng.permutation(len(planned))]
 
 
 def _by_length(rows, lengths):

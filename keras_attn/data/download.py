@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import keras
@@ -47,18 +48,17 @@ def download_pairs(name, base_url=BASE_URL, cache_folder=None):
     if name not in DOWNLOADS:
         raise InputError(f"{name!r} is not a data set; known are dates, {', '.join(DOWNLOADS)}.")
     archive = _fetch(name, base_url, cache_folder)
-    _check_archive(archive, DOWNLOADS[name])
-    _check_hash(archive)
-    text = _extract(archive, DOWNLOADS[name].member)
-    pairs = [(other, english) for english, other in read_tsv(text)]
-    expected = DOWNLOADS[name].lines
-    if expected is not None and len(pairs) != expected:
-        raise InputError(f"{text} has {len(pairs)} lines instead of {expected}; {_fetch_again(archive)}")
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    _refuse_a_changed_archive(archive, found)
+    pairs = _read_archive(archive, DOWNLOADS[name])
+    _record(archive).write_text(f"{found}  {archive.name}\n", encoding="utf-8")
     return pairs
 
 
 def _fetch(name, base_url, cache_folder):
     url = base_url + name + ".zip"
+    if cache_folder is not None:
+        pathlib.Path(cache_folder).mkdir(parents=True, exist_ok=True)  # or Keras would use another one
     try:
         path = keras.utils.get_file(f"{name}.zip", url, cache_dir=cache_folder, cache_subdir="datasets")
     except Exception as error:  # get_file raises a bare Exception where the server answers with an error
@@ -69,20 +69,31 @@ def _fetch(name, base_url, cache_folder):
     return pathlib.Path(path)
 
 
-def _check_archive(archive, expected):
+def _read_archive(archive, expected):
+    """The pairs in an archive that is what it should be."""
     size = archive.stat().st_size
     if expected.archive_bytes is not None and size != expected.archive_bytes:
         raise InputError(f"{archive} has {size} bytes instead of {expected.archive_bytes}; {_fetch_again(archive)}")
-    if not zipfile.is_zipfile(archive):
-        raise InputError(f"{archive} is not a zip archive; {_fetch_again(archive)}")
+    text = archive.with_name(f"{archive.stem}.txt")
+    try:
+        with zipfile.ZipFile(archive) as members:
+            # Only this one member, by its name, and to a name of our own: nothing lands outside the cache.
+            text.write_bytes(members.read(expected.member))
+    except KeyError:
+        raise InputError(f"{archive} has no member {expected.member}; {_fetch_again(archive)}") from None
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{archive} is not a zip archive ({error}); {_fetch_again(archive)}") from error
+    pairs = [(other, english) for english, other in read_tsv(text)]
+    if expected.lines is not None and len(pairs) != expected.lines:
+        raise InputError(f"{archive} has {len(pairs)} lines instead of {expected.lines}; {_fetch_again(archive)}")
+    return pairs
 
 
-def _check_hash(archive):
-    """Records the hash of the first download beside it, and holds every later one against it."""
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    record = archive.with_name(archive.name + ".sha256")
+def _refuse_a_changed_archive(archive, found):
+    """Holds the hash against the one of the first good download."""
+    record = _record(archive)
     if not record.exists():
-        record.write_text(f"{found}  {archive.name}\n", encoding="utf-8")
+        return
     recorded = record.read_text(encoding="utf-8").split()[0]
     if found != recorded:
         raise InputError(
@@ -91,14 +102,8 @@ def _check_hash(archive):
         )
 
 
-def _extract(archive, member):
-    """Copies one member, found by its name, to a file beside the archive."""
-    text = archive.with_name(f"{archive.stem}.txt")
-    with zipfile.ZipFile(archive) as members:
-        if member not in members.namelist():
-            raise InputError(f"{archive} has no member {member}; {_fetch_again(archive)}")
-        text.write_bytes(members.read(member))
-    return text
+def _record(archive):
+    return archive.with_name(archive.name + ".sha256")
 
 
 def _fetch_again(archive):

@@ -106,6 +106,8 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
     automatic = max(1, min(2000, len(sources) // 20))
     validation = automatic if validation is None else validation
     test = automatic if test is None else test
+    if min(validation, test) < 0:
+        raise InputError(f"{min(validation, test)} sentences cannot be held out; give 0 or more.")
     if len(sources) <= validation + test:
         raise InputError(
             f"There are {len(sources)} different source sentences, too few to hold out {validation} for validation "
@@ -121,6 +123,8 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
 
 def _as_pair(pair, number):
     try:
+        if isinstance(pair, (str, bytes, dict)):  # these have two elements at times, but not these two
+            raise TypeError(type(pair))
         source, target = pair
         return _as_text(source), _as_text(target)
     except (TypeError, ValueError) as error:

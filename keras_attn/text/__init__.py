@@ -1,6 +1,7 @@
 """Strings to token ids and back, inside the TensorFlow graph."""
 
 from keras_attn.errors import InputError
+from keras_attn.ids import SPECIAL_TOKENS
 from keras_attn.text.processor import TextProcessor
 from keras_attn.text.subwords import SubwordProcessor
 from keras_attn.text.vocabulary import CharacterProcessor, WordProcessor
@@ -27,6 +28,11 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
     """
     if unit not in PROCESSORS:
         raise InputError(f"unit is {unit!r}, but only {', '.join(map(repr, PROCESSORS))} are known.")
+    if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):
+        raise InputError(
+            f"vocabulary_size is {vocabulary_size}, but {len(SPECIAL_TOKENS)} ids are taken by "
+            f"{', '.join(SPECIAL_TOKENS)}; make it {len(SPECIAL_TOKENS) + 1} or more."
+        )
     options = {"normalization": normalization, "lower_case": lower_case}
     return PROCESSORS[unit].learn(texts, vocabulary_size, **options)
 

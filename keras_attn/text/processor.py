@@ -44,11 +44,11 @@ class TextProcessor(tf.Module):
         """Uniform texts: string `(batch,)` to string `(batch,)`."""
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
         texts = tf.strings.regex_replace(texts, r"\p{Cc}", " ")
+        # Zero-width spaces and byte-order marks are invisible: whoever typed them did not mean a token.
+        texts = tf.strings.regex_replace(texts, r"[\x{200B}\x{FEFF}]", "")
         texts = self.tensorflow_text.normalize_utf8(texts, self.normalization)
         if self.lower_case:
             texts = tf.strings.lower(texts, encoding="utf-8")
-        # Zero-width spaces and byte-order marks are invisible: whoever typed them did not mean a token.
-        texts = tf.strings.regex_replace(texts, r"[\x{200B}\x{FEFF}]", "")
         return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\p{Z}]+", " "))
 
     def to_ids(self, texts):
@@ -66,11 +66,13 @@ class TextProcessor(tf.Module):
         """
         if not isinstance(ids, tf.RaggedTensor):
             ids = tf.RaggedTensor.from_tensor(ids)
+        ids = tf.cast(ids, tf.int32)
         ended = tf.ragged.map_flat_values(lambda flat: tf.cast(tf.equal(flat, END), tf.int32), ids)
         before_end = ended.with_values(_running_sum_by_row(ended) == 0)
         ordinary = ids.with_values(ids.values >= len(SPECIAL_TOKENS))
         kept = tf.ragged.boolean_mask(ids, before_end.with_values(before_end.values & ordinary.values))
-        return self._join(kept)
+        # Where an unknown token is left out between two spaces, one of them goes too.
+        return tf.strings.strip(tf.strings.regex_replace(self._join(kept), " +", " "))
 
     def _join(self, ids):
         """Ragged ordinary ids to string `(batch,)`."""

@@ -60,7 +60,8 @@ class SubwordProcessor(TextProcessor):
         lines = [line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line]
         if not lines:
             raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
-        vocabulary_size = vocabulary_size or DEFAULT_VOCABULARY_SIZE
+        if vocabulary_size is None:
+            vocabulary_size = DEFAULT_VOCABULARY_SIZE
         try:
             model = _train(lines, vocabulary_size)
         except (RuntimeError, OSError) as error:
@@ -74,7 +75,7 @@ class SubwordProcessor(TextProcessor):
         return self._tokenizer.tokenize(self.normalize(texts))
 
     def _join(self, ids):
-        return tf.strings.strip(self._tokenizer.detokenize(ids))
+        return self._tokenizer.detokenize(ids)
 
     def get_config(self):
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}

@@ -43,14 +43,10 @@ class _VocabularyProcessor(TextProcessor):
             **options: see `TextProcessor`.
 
         Raises:
-            InputError: no token at all, or a vocabulary with no room for one.
+            InputError: there is no token at all.
         """
-        vocabulary_size = vocabulary_size or cls.default_vocabulary_size
-        if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):
-            raise InputError(
-                f"The vocabulary size is {vocabulary_size}, but {len(SPECIAL_TOKENS)} ids are taken by "
-                f"{', '.join(SPECIAL_TOKENS)}; make it {len(SPECIAL_TOKENS) + 1} or more."
-            )
+        if vocabulary_size is None:
+            vocabulary_size = cls.default_vocabulary_size
         splitter = cls([], **options)
         counts = collections.Counter()
         for chunk in chunks(texts):
@@ -104,7 +100,7 @@ class WordProcessor(_VocabularyProcessor):
 
     def _join(self, ids):
         texts = tf.strings.reduce_join(tf.gather(self._tokens, ids), axis=-1, separator=" ")
-        return tf.strings.strip(tf.strings.regex_replace(texts, f" ?{JOINER}+ ?", ""))
+        return tf.strings.regex_replace(texts, f" ?{JOINER}+ ?", "")
 
 
 class CharacterProcessor(_VocabularyProcessor):
@@ -116,4 +112,4 @@ class CharacterProcessor(_VocabularyProcessor):
         return tf.strings.unicode_split(self.normalize(texts), "UTF-8")
 
     def _join(self, ids):
-        return tf.strings.strip(tf.strings.reduce_join(tf.gather(self._tokens, ids), axis=-1))
+        return tf.strings.reduce_join(tf.gather(self._tokens, ids), axis=-1)
