@@ -120,7 +120,9 @@ def main():
         machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
         versions = {"python": platform.python_version(), "keras": keras.__version__}
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"rows": rows, "machine": machine, "versions": versions, "options": vars(options)}, file, indent=1)
+            json.dump(
+                {"rows": rows, "machine": machine, "versions": versions, "options": vars(options)}, file, indent=1
+            )
 
 
 if __name__ == "__main__":

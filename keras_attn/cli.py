@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import pathlib
 import shlex
 import sys
@@ -75,9 +74,7 @@ def _add_train(commands, prog):
         default = "" if field.default is None else f" (default: {field.default})"
         help = field.metadata["help"] + default
         if field.type is bool:
-            command.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help
-            )
+            command.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help)
             continue
         given_type = next(kind for kind in (*typing.get_args(field.type), field.type) if kind is not type(None))
         command.add_argument(

@@ -43,7 +43,9 @@ class TrainingConfig:
     dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
 
     # Training
-    epochs: int | None = _option("passes over the training pairs at most (default: ten, or what makes 4,000 batches)", metavar="N", minimum=1)
+    epochs: int | None = _option(
+        "passes over the training pairs at most (default: ten, or what makes 4,000 batches)", metavar="N", minimum=1
+    )
     patience: int = _option("stop after this many epochs without a better validation loss", 3, metavar="N", minimum=1)
     batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
     tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)

@@ -25,4 +25,6 @@ def require(module, purpose):
         return importlib.import_module(module)
     except ImportError as error:
         package = {"tensorflow_text": "tensorflow-text", "babel.dates": "Babel"}.get(module, module)
-        raise ImportError(f"{purpose} needs {package}, which cannot be imported ({error}): pip install {package}") from error
+        raise ImportError(
+            f"{purpose} needs {package}, which cannot be imported ({error}): pip install {package}"
+        ) from error

@@ -210,9 +210,13 @@ def _version(package):
 
 
 def _describe(config, parts, used, model):
-    print(f"{len(parts.train):,} pairs to train on, {len(parts.validation):,} for validation, {len(parts.test):,} to test.")
+    print(
+        f"{len(parts.train):,} pairs to train on, {len(parts.validation):,} for validation, {len(parts.test):,} to test."
+    )
     if used < len(parts.train):
-        print(f"{len(parts.train) - used:,} pairs have more than {config.max_length} tokens on a side and are left out.")
+        print(
+            f"{len(parts.train) - used:,} pairs have more than {config.max_length} tokens on a side and are left out."
+        )
     sizes = model.get_config()
     print(
         f"{sizes['source_vocabulary_size']:,} source {config.source_unit}, {sizes['target_vocabulary_size']:,} target "

@@ -65,9 +65,7 @@ def test_padding_and_batch_mates_change_nothing(rng, cell, bidirectional, layers
     padded = np.pad(source[::-1], [(0, 0), (0, 4)])
     padded_values, padded_state = encoder(padded, padded != 0)
     for row, length in enumerate(LENGTHS):
-        np.testing.assert_allclose(
-            numbers(values)[row, :length], numbers(padded_values)[2 - row, :length], atol=1e-6
-        )
+        np.testing.assert_allclose(numbers(values)[row, :length], numbers(padded_values)[2 - row, :length], atol=1e-6)
     for ours, theirs in zip(keras.tree.flatten(state), keras.tree.flatten(padded_state)):
         np.testing.assert_allclose(numbers(ours), numbers(theirs)[::-1], atol=1e-6)
 

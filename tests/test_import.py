@@ -38,7 +38,8 @@ def test_layers_and_models_work_without_tensorflow_text_and_the_rest_says_what_t
 def test_importing_needs_neither_tensorflow_nor_matplotlib_on_another_backend(tmp_path):
     pytest.importorskip("jax")
     run_python(
-        WITHOUT.format(missing={"tensorflow", "matplotlib"}) + "import keras_attn; keras_attn.BahdanauStyleDotAttention()",
+        WITHOUT.format(missing={"tensorflow", "matplotlib"})
+        + "import keras_attn; keras_attn.BahdanauStyleDotAttention()",
         cwd=tmp_path,
         KERAS_BACKEND="jax",
     )

@@ -15,7 +15,9 @@ def close_figures():
 
 
 def drawn_labels(axes):
-    return [label.get_text() for label in axes.get_xticklabels()], [label.get_text() for label in axes.get_yticklabels()]
+    return [label.get_text() for label in axes.get_xticklabels()], [
+        label.get_text() for label in axes.get_yticklabels()
+    ]
 
 
 def test_source_goes_across_and_target_down():

@@ -21,7 +21,9 @@ def inputs(rng):
 
 
 def compiled(model, **options):
-    model.compile(keras.optimizers.Adam(0.01), MaskedCrossEntropy(0.1), metrics=[TokenAccuracy(), Perplexity()], **options)
+    model.compile(
+        keras.optimizers.Adam(0.01), MaskedCrossEntropy(0.1), metrics=[TokenAccuracy(), Perplexity()], **options
+    )
     return model
 
 

@@ -16,7 +16,12 @@ pytest.importorskip("sentencepiece")
 
 UNITS = ["words", "characters", "subwords"]
 FORMS = ["NFKC", "NFC", "NFKD", "NFD"]
-SENTENCES = ["The cat sat on the mat.", "한국어 문장을 씁니다.", "«Où est-il?» — (ici), dit-elle!", "the dog isn't here"]
+SENTENCES = [
+    "The cat sat on the mat.",
+    "한국어 문장을 씁니다.",
+    "«Où est-il?» — (ici), dit-elle!",
+    "the dog isn't here",
+]
 
 
 @pytest.fixture(scope="module", params=UNITS)
@@ -50,7 +55,9 @@ def round_trip(processor, texts):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("text", ["한국어", "\u1112\u1161\u11ab", "Ａｂｃ１２！", "ﾊﾟﾋﾟ", "é", "e\u0301", "ﬁ ½ ™ Å", "ạ\u0308"])
+@pytest.mark.parametrize(
+    "text", ["한국어", "\u1112\u1161\u11ab", "Ａｂｃ１２！", "ﾊﾟﾋﾟ", "é", "e\u0301", "ﬁ ½ ™ Å", "ạ\u0308"]
+)
 def test_normalisation_equals_pythons(text, form):
     assert normalized(text, normalization=form) == unicodedata.normalize(form, text)
 

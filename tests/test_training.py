@@ -73,9 +73,11 @@ def test_reversed_and_given_parts_are_used(somewhere):
     for name, rows in {"train": 30, "validation": 3, "test": 4}.items():
         pathlib.Path(f"{name}.es").write_text("".join(f"uno {name} {i}\n" for i in range(rows)))
         pathlib.Path(f"{name}.en").write_text("".join(f"one {name} {i}\n" for i in range(rows)))
-    parts = [f"--{part}{side} {name}.{language}" for part, name in (("", "train"), ("validation-", "validation"), ("test-", "test")) for side, language in (("source", "es"), ("target", "en"))]  # fmt: skip
+    parts = []
+    for prefix, name in (("", "train"), ("validation-", "validation"), ("test-", "test")):
+        parts += [f"--{prefix}source", f"{name}.es", f"--{prefix}target", f"{name}.en"]
     options = ["--reverse", "--source-unit", "words", "--target-unit", "words", "--epochs", "1", *TINY]
-    assert cli.main(["train", *" ".join(parts).split(), *options, "--output", "run"]) == 0
+    assert cli.main(["train", *parts, *options, "--output", "run"]) == 0
     vocabulary = json.loads(pathlib.Path("run", "source_text.json").read_text())["vocabulary"]
     assert "one" in vocabulary and "uno" not in vocabulary
     assert "validation" not in vocabulary and "test" not in vocabulary

@@ -69,9 +69,7 @@ class GreedyDecoder:
             return time + 1, tokens, state, finished, total, all_tokens, all_weights
 
         *_, total, all_tokens, all_weights = tf.while_loop(unfinished, step, start)
-        return Hypotheses(
-            tf.transpose(all_tokens.stack()), total, tf.transpose(all_weights.stack(), [1, 0, 2])
-        )
+        return Hypotheses(tf.transpose(all_tokens.stack()), total, tf.transpose(all_weights.stack(), [1, 0, 2]))
 
 
 def _most_probable(log_probabilities):

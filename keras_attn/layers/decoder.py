@@ -122,9 +122,7 @@ class Decoder(keras.layers.Layer):
 
     def _attend(self, hidden, memory, training):
         """From hidden states (one step or all) to logits and attention weights."""
-        context, weights = self.attention(
-            hidden, memory.values, mask=memory.mask, keys=memory.keys, training=training
-        )
+        context, weights = self.attention(hidden, memory.values, mask=memory.mask, keys=memory.keys, training=training)
         attentional = self.attentional(ops.concatenate([hidden, context], axis=-1))
         return self.logits(self.dropout(attentional, training=training)), weights
 

@@ -28,9 +28,7 @@ class MaskedCrossEntropy(keras.losses.Loss):
     Source: Sutskever et al. 2014, section 3.2; Szegedy et al. 2016, section 7 (label smoothing).
     """
 
-    def __init__(
-        self, label_smoothing=0.0, reduction="mean_with_sample_weight", name="masked_cross_entropy", **kwargs
-    ):
+    def __init__(self, label_smoothing=0.0, reduction="mean_with_sample_weight", name="masked_cross_entropy", **kwargs):
         super().__init__(name=name, reduction=reduction, **kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}, but it must be 0 or more and below 1.")

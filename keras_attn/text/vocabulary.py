@@ -86,9 +86,7 @@ class WordProcessor(_VocabularyProcessor):
         texts = tf.strings.regex_replace(self.normalize(texts), JOINER, "■")
         # \x01 stands for a space of the text and \x02 for a cut without one; normalisation has removed the real ones.
         texts = tf.strings.regex_replace(texts, " ", "\x01")
-        texts = tf.strings.regex_replace(
-            texts, r"([^\p{L}\p{M}\p{N}\x01])", "\x02" + JOINER + r"\1" + JOINER + "\x02"
-        )
+        texts = tf.strings.regex_replace(texts, r"([^\p{L}\p{M}\p{N}\x01])", "\x02" + JOINER + r"\1" + JOINER + "\x02")
         texts = tf.strings.regex_replace(texts, "(^|\x01)\x02" + JOINER, r"\1")
         texts = tf.strings.regex_replace(texts, JOINER + "\x02(\x01|$)", r"\1")
         # Between two marks one joiner is enough: the second's.
