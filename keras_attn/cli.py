@@ -38,6 +38,9 @@ def main(arguments=None):
     except (InputError, ImportError) as error:
         print(f"{options.prog}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{options.prog}: {error.filename or 'a file'} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\n{options.prog}: interrupted.{options.after_interruption(options)}", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ def _option(help, default=None, **extra):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """What to train on, what to train, and how. `None` means: what suits the task (see `TASK_DEFAULTS`) and the data."""
+    """What to train on, what to train, and how. `None`: what suits the task (see `TASK_DEFAULTS`) and the data."""
 
     # Data
     dataset: str | None = _option("named data set: dates, spa-eng or fra-eng (default: dates)")

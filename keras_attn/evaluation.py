@@ -47,5 +47,5 @@ def bleu_and_chrf(outputs, references, tokenizer="13a"):
 def _refuse_unequal(outputs, references):
     if len(outputs) != len(references) or not outputs:
         raise InputError(
-            f"There are {len(outputs)} outputs and {len(references)} references; there must be as many, and one at least."
+            f"There are {len(outputs)} outputs and {len(references)} references; there must be as many, and at least one."
         )

@@ -42,6 +42,7 @@ def somewhere(tmp_path, monkeypatch):
         ("--learning-rate 0", "--learning-rate is 0.0, but it must be above 0"),
         ("--output another", "another holds another run (saved_model)"),
         ("--output nowhere --resume", "nowhere holds no run to resume"),
+        ("--pairs 50 --output two.tsv", "two.tsv cannot be used: File exists"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, capsys, tmp_path):

@@ -23,10 +23,10 @@ class Nowhere:
 
 sys.meta_path.insert(0, Nowhere())
 import tensorflow as tf, tensorflow_text
-served = tf.saved_model.load("export").signatures[sys.argv[1]](texts=tf.constant(json.loads(sys.argv[2]), tf.string))
+serve = tf.saved_model.load("export").signatures[sys.argv[1]]
+served = serve(texts=tf.constant(json.loads(sys.argv[2]), tf.string))
 assert not any(name.startswith("keras_attn") for name in sys.modules)
-as_list = lambda value: value.decode() if isinstance(value, bytes) else [as_list(v) for v in value] if isinstance(value, list) else value
-print(json.dumps({name: as_list(tensor.numpy().tolist()) for name, tensor in served.items()}))
+print(json.dumps({name: tensor.numpy().tolist() for name, tensor in served.items()}, default=bytes.decode))
 """
 
 

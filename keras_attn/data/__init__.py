@@ -1,6 +1,6 @@
 """Pairs of strings from files, archives and a built-in task, and the batches of ids that a model trains on."""
 
-from keras_attn.data.batches import batches
+from keras_attn.data.batches import batches, source_ids
 from keras_attn.data.dates import date_pairs
 from keras_attn.data.download import DOWNLOADS, download_pairs
 from keras_attn.data.pairs import Split, read_pairs, read_parallel, read_tsv, split_pairs
@@ -14,5 +14,6 @@ __all__ = [
     "read_pairs",
     "read_parallel",
     "read_tsv",
+    "source_ids",
     "split_pairs",
 ]

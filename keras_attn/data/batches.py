@@ -125,7 +125,9 @@ def _plan(rows, lengths, batch_size, tokens_per_batch, order):
 
 
 def _by_length(rows, lengths):
-    return np.lexsort((lengths[rows, 1], lengths[rows, 0]))
+    """The order of the rows by their longer side, which leaves both sides with little padding."""
+    source, target = lengths[rows].T
+    return np.lexsort((source, target, np.maximum(source, target)))
 
 
 def _cut(rows, lengths, batch_size, tokens_per_batch):

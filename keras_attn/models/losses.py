@@ -38,18 +38,28 @@ class MaskedCrossEntropy(keras.losses.Loss):
         return super().__call__(y_true, y_pred, token_weights(y_true, sample_weight))
 
     def call(self, y_true, y_pred):
-        losses = cross_entropy(y_true, y_pred)
-        if self.label_smoothing:
-            losses += self.label_smoothing * _gap_to_mean(y_true, y_pred)
-        return losses
+        return cross_entropy(y_true, y_pred, self.label_smoothing)
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
-def cross_entropy(labels, logits):
-    """`-log p(label)` for every position, padding included: `(batch, target_length)`, in the type of the logits."""
-    return ops.sparse_categorical_crossentropy(ops.cast(labels, "int32"), logits, from_logits=True)
+def cross_entropy(labels, logits, label_smoothing=0.0):
+    """`-Σ q(token) log p(token)` for every position, padding included, where `q` is the smoothed label.
+
+    Args:
+        labels: int `(batch, target_length)`.
+        logits: `(batch, target_length, vocabulary_size)`.
+        label_smoothing: `ε`.
+
+    Returns:
+        `(batch, target_length)`, in nats and in the type of the logits.
+    """
+    labels = ops.expand_dims(ops.cast(labels, "int32"), -1)
+    right = ops.squeeze(ops.take_along_axis(logits, labels, axis=-1), -1)
+    # log p(token) is its logit less the logarithm of the sum; the latter stands in every term, and they add up to one.
+    losses = ops.logsumexp(logits, axis=-1) - (1 - label_smoothing) * right
+    return losses - label_smoothing * ops.mean(logits, axis=-1) if label_smoothing else losses
 
 
 def token_weights(labels, sample_weight=None):
@@ -62,8 +72,3 @@ def token_weights(labels, sample_weight=None):
         sample_weight = ops.expand_dims(sample_weight, -1)
     return weights * sample_weight
 
-
-def _gap_to_mean(labels, logits):
-    """What smoothing adds for each unit of `ε`: the logit of the label less the mean of all logits."""
-    labels = ops.expand_dims(ops.cast(labels, "int32"), -1)
-    return ops.squeeze(ops.take_along_axis(logits, labels, axis=-1), -1) - ops.mean(logits, axis=-1)
