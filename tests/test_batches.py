@@ -52,9 +52,9 @@ def pairs(rng):
 
 def test_ids_are_surrounded_and_padded():
     [(source, target, labels)] = arrays(batched([("ab", "c"), ("c", "de")]))
-    np.testing.assert_array_equal(source, [[6, 3, 0], [4, 5, 3]])
-    np.testing.assert_array_equal(target, [[2, 7, 8], [2, 6, 0]])
-    np.testing.assert_array_equal(labels, [[7, 8, 3], [6, 3, 0]])
+    np.testing.assert_array_equal(source, [[4, 5, 3], [6, 3, 0]])
+    np.testing.assert_array_equal(target, [[2, 6, 0], [2, 7, 8]])
+    np.testing.assert_array_equal(labels, [[6, 3, 0], [7, 8, 3]])
 
 
 def test_empty_strings_are_pairs_like_others():
@@ -174,11 +174,11 @@ def test_sentences_of_like_length_are_together(pairs, size, seed):
         assert sorted_share < mixed_share / 3
 
 
-def test_without_a_seed_pairs_are_in_order_of_length_in_every_epoch(pairs):
+def test_without_a_seed_pairs_are_in_order_of_their_longer_side_in_every_epoch(pairs):
     dataset = batched(pairs, batch_size=8)
     first, second = spelled_pairs(dataset), spelled_pairs(dataset)
     assert first == second
-    lengths = [len(source) for source, _ in sum(first, [])]
+    lengths = [max(len(source), len(target)) for source, target in sum(first, [])]
     assert lengths == sorted(lengths)
 
 
