@@ -204,3 +204,13 @@ def test_two_sources_are_too_few_for_the_default():
 def test_a_negative_count_is_refused():
     with pytest.raises(InputError):
         split_pairs([(str(number), "") for number in range(9)], validation=-1, test=2)
+
+
+def test_the_classic_sentence_pairs_are_split_without_a_leak(shared):
+    pairs = read_tsv(shared / "data" / "tatoeba" / "spa-eng.tsv.gz")
+    assert len(pairs) == 118_964 and len({english for english, _ in pairs}) == 102_904
+    parts = split_pairs(pairs)
+    assert sum(map(len, parts)) == 118_964
+    train, validation, test = ({english for english, _ in part} for part in parts)
+    assert len(validation) == len(test) == 2_000
+    assert not train & validation and not train & test and not validation & test
