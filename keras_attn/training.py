@@ -184,6 +184,8 @@ def _reversed(pairs):
 
 
 def _refuse_another_run(folder, overwrite, resume):
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a run needs a folder; choose another --output.")
     there = [name for name in _WRITTEN if (folder / name).exists()]
     if there and not (overwrite or resume):
         raise InputError(

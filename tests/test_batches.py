@@ -118,6 +118,21 @@ def test_training_can_begin_at_any_epoch(pairs, size):
     assert [spelled_pairs(resumed), spelled_pairs(resumed)] == epochs[1:]
 
 
+@pytest.mark.parametrize("count", [10, 30, 300])
+def test_an_epoch_ends_with_its_last_batch_though_nobody_asks_for_another(pairs, count):
+    asked_to_the_end, counted = (batched(pairs[:count], seed=5, batch_size=10) for _ in range(2))
+    for _ in range(3):
+        iterator = iter(counted)
+        sources = [next(iterator)[0]["source"].numpy().tolist() for _ in range(int(counted.cardinality()))]
+        assert sources == [inputs["source"].numpy().tolist() for inputs, _ in asked_to_the_end]
+
+
+def test_short_and_long_batches_take_turns(pairs):
+    longest = [source.shape[1] for source, _, _ in arrays(batched(pairs[:300], seed=5, batch_size=10))]
+    assert longest != sorted(longest)
+    assert abs(np.mean(longest[:15]) - np.mean(longest[15:])) < 10
+
+
 def peek_and_wait(dataset):
     """Takes the first batch, as Keras does to build a model, and stays there for a while."""
     iterator = iter(dataset)
@@ -125,10 +140,7 @@ def peek_and_wait(dataset):
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize(
-    "count",
-    [1000, 30],
-)
+@pytest.mark.parametrize("count", [1000, 30])
 def test_a_look_at_the_first_batch_does_not_use_an_epoch_up(pairs, count):
     first_epoch = spelled_pairs(batched(pairs[:count], seed=5, batch_size=10))
     dataset = batched(pairs[:count], seed=5, batch_size=10)
@@ -160,6 +172,12 @@ def test_tokens_per_batch_is_a_limit_that_is_nearly_reached(pairs, seed):
 def test_a_sentence_longer_than_a_batch_is_alone_in_one(pairs, pair, seed):
     found = spelled_pairs(batched(pairs[:100] + [pair], seed=seed, tokens_per_batch=40))
     assert [batch for batch in found if pair in batch] == [[pair]]
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_no_batch_is_empty_where_every_sentence_is_longer_than_a_batch(seed):
+    pairs = [("aaaa", "b"), ("aaa", "b")]
+    assert sorted(spelled_pairs(batched(pairs, seed=seed, tokens_per_batch=2))) == [[pairs[1]], [pairs[0]]]
 
 
 @pytest.mark.parametrize("size", [{"batch_size": 16}, {"tokens_per_batch": 240}])

@@ -42,7 +42,7 @@ def somewhere(tmp_path, monkeypatch):
         ("--learning-rate 0", "--learning-rate is 0.0, but it must be above 0"),
         ("--output another", "another holds another run (saved_model)"),
         ("--output nowhere --resume", "nowhere holds no run to resume"),
-        ("--pairs 50 --output two.tsv", "two.tsv cannot be used: File exists"),
+        ("--output two.tsv", "two.tsv is a file, but a run needs a folder"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, capsys, tmp_path):
@@ -57,6 +57,17 @@ def test_an_unknown_option_gives_status_2_and_no_traceback(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["train", "--colour", "red"])
     assert stopped.value.code == 2 and "--colour" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_told_in_one_sentence_too(monkeypatch, capsys):
+    from keras_attn import training
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", "locked")
+
+    monkeypatch.setattr(training, "load_parts", refuse)
+    assert cli.main(["train"]) == 2
+    assert capsys.readouterr().err.endswith("train: locked cannot be used: Permission denied.\n")
 
 
 def test_translating_without_a_model_says_what_is_missing(capsys):

@@ -75,6 +75,12 @@ def test_capitals_are_lowered_only_if_asked(text):
     assert normalized(text) == plain
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_unit_normalises_as_asked(unit):
+    processor = learn_text_processor(["THE CÄT"] * 5, unit, vocabulary_size=20, lower_case=True, normalization="NFD")
+    assert round_trip(processor, ["The CÄT"]) == ["the ca\u0308t"]
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -113,6 +119,21 @@ def test_a_zero_width_space_does_not_keep_a_letter_in_two_parts():
 )
 def test_words_and_punctuation_are_split(text, expected):
     assert tokens(learned([text, "x"]), text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("Hello, world", ["Hello", "￭,", "world"]),
+        ("Hello , world", ["Hello", ",", "world"]),
+        ("(a) ( b", ["(￭", "a", "￭)", "(", "b"]),
+        ("( a (", ["(", "a", "("]),
+        ("3.5", ["3", "￭.￭", "5"]),
+        ("wait ...", ["wait", ".", "￭.", "￭."]),
+    ],
+)
+def test_a_joiner_is_where_a_mark_touches_its_neighbour(text, expected):
+    assert [token.decode() for token in WordProcessor([]).split([text]).to_list()[0]] == expected
 
 
 @pytest.mark.parametrize(
