@@ -46,6 +46,8 @@ def batches(
     for name, size in (("batch_size", batch_size), ("tokens_per_batch", tokens_per_batch)):
         if size is not None and size < 1:
             raise InputError(f"{name} is {size}, but it must be 1 or more.")
+    if not pairs:
+        raise InputError("There are 0 pairs to make batches of; give at least one.")
     sources, targets = _encode(pairs, source_text, target_text)
     # As long as the source, and the target or its labels, stand in a batch: with one special token.
     lengths = np.stack([sources.row_lengths().numpy(), targets.row_lengths().numpy() - 1], 1)
@@ -93,7 +95,7 @@ def source_ids(source_text, texts):
 
 
 def _encode(pairs, source_text, target_text):
-    sources, targets = zip(*pairs) if pairs else ((), ())
+    sources, targets = zip(*pairs)
     sources = _surround(source_text.to_ids(tf.constant(sources, tf.string)), after=END)
     targets = _surround(target_text.to_ids(tf.constant(targets, tf.string)), before=START, after=END)
     return sources, targets
