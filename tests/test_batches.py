@@ -47,7 +47,7 @@ def padding_share(lengths_by_batch):
 def pairs(rng):
     """1,003 pairs whose source has 0 to 29 letters and whose target has about as many."""
     words = ["".join(rng.choice(list("abcdefghij"), length)) for length in rng.integers(0, 30, 1003)]
-    return [(word, word[::-1] + "z" * int(rng.integers(3))) for word in words]
+    return [(word, (word[::-1] + "zz")[: max(0, len(word) + rng.integers(-2, 3))]) for word in words]
 
 
 def test_ids_are_surrounded_and_padded():
@@ -141,11 +141,18 @@ def peek_and_wait(dataset):
 
 
 @pytest.mark.parametrize("count", [1000, 30])
-def test_a_look_at_the_first_batch_does_not_use_an_epoch_up(pairs, count):
-    first_epoch = spelled_pairs(batched(pairs[:count], seed=5, batch_size=10))
-    dataset = batched(pairs[:count], seed=5, batch_size=10)
+@pytest.mark.parametrize("size", [{"batch_size": 10}, {"tokens_per_batch": 200}])
+def test_a_look_at_the_first_batch_does_not_use_an_epoch_up(pairs, size, count):
+    first_epoch = spelled_pairs(batched(pairs[:count], seed=5, **size))
+    dataset = batched(pairs[:count], seed=5, **size)
     peek_and_wait(dataset)
     assert spelled_pairs(dataset) == first_epoch
+
+
+def test_a_pass_without_its_last_batch_does_not_use_an_epoch_up(pairs):
+    dataset = batched(pairs[:300], seed=5, batch_size=10)
+    beginning = spelled_pairs(dataset.take(29))
+    assert spelled_pairs(dataset)[:29] == beginning
 
 
 @pytest.mark.parametrize("seed", [None, 5])

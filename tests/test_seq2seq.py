@@ -124,7 +124,7 @@ def test_a_saved_model_gives_the_same_numbers_in_a_fresh_process(inputs, cell, l
 
 
 @pytest.mark.slow
-def test_it_trains_on_the_jax_backend():
+def test_it_trains_on_the_jax_backend(tmp_path):
     pytest.importorskip("jax")
     printed = run_python(
         "import numpy as np, keras, keras_attn\n"
@@ -140,7 +140,7 @@ def test_it_trains_on_the_jax_backend():
         "again = keras.saving.load_model('model.keras')\n"
         "np.testing.assert_allclose(again.predict(data[0], verbose=0), model.predict(data[0], verbose=0), atol=1e-6)\n"
         "print(losses[-1] < losses[0])\n",
-        cwd=".",
+        cwd=tmp_path,
         KERAS_BACKEND="jax",
     )
     assert printed.strip().endswith("True")
