@@ -1,6 +1,6 @@
 """Trains a translator from pairs of strings and leaves everything that it takes to use it.
 
-    python train.py                                      # dates in twelve languages to ISO 8601
+    python train.py                                      # dates in thirteen languages to ISO 8601
     python train.py --tsv pairs.tsv                      # your own pairs
     python train.py --help
 

@@ -14,7 +14,7 @@ _DESCRIPTION = "Attention sequence-to-sequence models: train one, and translate 
 _EPILOGS = {
     "train": """\
 examples:
-  %(prog)s                                        dates in twelve languages to ISO 8601, in a few minutes
+  %(prog)s                                        dates in thirteen languages to ISO 8601, in a few minutes
   %(prog)s --tsv pairs.tsv                        your own pairs, source<TAB>target
   %(prog)s --source train.de --target train.en    your own pairs, in two files
   %(prog)s --output runs/dates --resume           go on after an interruption

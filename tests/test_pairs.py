@@ -131,7 +131,7 @@ def test_an_element_that_is_no_pair_is_named_with_its_number(element):
     assert repr(element) in str(raised.value)
 
 
-@pytest.mark.parametrize("element", ["ab", {"source": "a", "target": "b"}])
+@pytest.mark.parametrize("element", ["ab", {"source": "a", "target": "b"}, {"a", "b"}])
 def test_two_letters_or_two_keys_are_no_pair(element):
     with pytest.raises(InputError, match="Element 1 "):
         read_pairs([element])

@@ -399,3 +399,8 @@ def test_tensorflow_text_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_text", None)
     with pytest.raises(ImportError, match="pip install tensorflow-text"):
         learn_text_processor(SENTENCES)
+
+
+def test_a_configuration_with_an_unknown_unit_is_refused():
+    with pytest.raises(InputError, match="'letters'.*'words'"):
+        text_processor_from_config({"unit": "letters"})

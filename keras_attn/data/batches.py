@@ -7,7 +7,7 @@ from keras_attn.errors import InputError
 from keras_attn.ids import END, START
 
 # Sentences are sorted by length within windows of this many batches: enough to leave little padding, few enough that
-# a batch is never the same twice.
+# the same sentences seldom meet again in a large corpus (in a small one, those of equal length change places).
 _WINDOW_BATCHES = 50
 
 

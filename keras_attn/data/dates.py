@@ -1,4 +1,4 @@
-"""Dates as people write them in twelve languages, to ISO 8601: a task that is learned in minutes and easy to check.
+"""Dates as people write them in thirteen languages, to ISO 8601: a task that is learned in minutes and easy to check.
 
 25 décembre 1997       -> 1997-12-25
 1997년 12월 25일 목요일    -> 1997-12-25

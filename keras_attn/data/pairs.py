@@ -97,10 +97,10 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
         seed: of the shuffling.
 
     Returns:
-        A `Split`, each part in the order of the pairs.
+        A `Split`, each part in the order of the pairs; a part that is to have 0 is empty.
 
     Raises:
-        InputError: there are too few different source sentences for three parts that are not empty.
+        InputError: there are too few different source sentences, or a number is below 0.
     """
     sources = sorted({source for source, _ in pairs})
     automatic = max(1, min(2000, len(sources) // 20))
@@ -123,7 +123,7 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
 
 def _as_pair(pair, number):
     try:
-        if isinstance(pair, (str, bytes, dict)):  # these have two elements at times, but not these two
+        if isinstance(pair, (str, bytes, dict, set)):  # these have two elements at times, but not these two
             raise TypeError(type(pair))
         source, target = pair
         return _as_text(source), _as_text(target)

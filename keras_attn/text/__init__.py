@@ -26,21 +26,30 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
     Raises:
         InputError: an unknown unit or normalization, no text, or a vocabulary too small for what must be in it.
     """
-    if unit not in PROCESSORS:
-        raise InputError(f"unit is {unit!r}, but only {', '.join(map(repr, PROCESSORS))} are known.")
+    processor = _processor(unit)
     if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):
         raise InputError(
             f"vocabulary_size is {vocabulary_size}, but {len(SPECIAL_TOKENS)} ids are taken by "
             f"{', '.join(SPECIAL_TOKENS)}; make it {len(SPECIAL_TOKENS) + 1} or more."
         )
     options = {"normalization": normalization, "lower_case": lower_case}
-    return PROCESSORS[unit].learn(texts, vocabulary_size, **options)
+    return processor.learn(texts, vocabulary_size, **options)
 
 
 def text_processor_from_config(config):
-    """The text processor whose `get_config` gave this dictionary."""
+    """The text processor whose `get_config` gave this dictionary.
+
+    Raises:
+        InputError: an unknown unit.
+    """
     options = dict(config)
-    return PROCESSORS[options.pop("unit")](**options)
+    return _processor(options.pop("unit"))(**options)
+
+
+def _processor(unit):
+    if unit not in PROCESSORS:
+        raise InputError(f"unit is {unit!r}, but only {', '.join(map(repr, PROCESSORS))} are known.")
+    return PROCESSORS[unit]
 
 
 __all__ = [
