@@ -108,9 +108,9 @@ def train(config, folder, overwrite=False, resume=False):
 
 def load_parts(config):
     """The pairs that the configuration names, as a `Split`."""
+    turn = _reversed if config.reverse else list
     if config.dataset == "dates":
-        parts = date_pairs(train=config.pairs or 30_000, seed=config.seed)
-        return Split(*(_reversed(part) for part in parts)) if config.reverse else parts
+        return Split(*map(turn, date_pairs(train=config.pairs or 30_000, seed=config.seed)))
     if config.dataset:
         pairs = download_pairs(config.dataset)
     elif config.tsv:
@@ -118,12 +118,13 @@ def load_parts(config):
     else:
         pairs = read_parallel(config.source, config.target)
     given = {
-        part: read_parallel(getattr(config, f"{part}_source"), getattr(config, f"{part}_target"))
+        part: turn(read_parallel(getattr(config, f"{part}_source"), getattr(config, f"{part}_target")))
         for part in ("validation", "test")
         if getattr(config, f"{part}_source")
     }
-    parts = split_pairs(pairs[: config.pairs], **{part: 0 for part in given}, seed=config.seed)._replace(**given)
-    return Split(*(_reversed(part) for part in parts)) if config.reverse else parts
+    # Turned before it is split: what must not be in two parts is the sentence that the model reads.
+    parts = split_pairs(turn(pairs[: config.pairs]), **{part: 0 for part in given}, seed=config.seed)
+    return parts._replace(**given)
 
 
 def learn_texts(config, pairs):

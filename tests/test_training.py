@@ -17,6 +17,8 @@ pytest.importorskip("sentencepiece")
 pytest.importorskip("sacrebleu")
 
 from keras_attn import Translator, cli  # noqa: E402
+from keras_attn.config import TrainingConfig  # noqa: E402
+from keras_attn.training import load_parts  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +83,15 @@ def test_reversed_and_given_parts_are_used(somewhere):
     vocabulary = json.loads(pathlib.Path("run", "source_text.json").read_text())["vocabulary"]
     assert "one" in vocabulary and "uno" not in vocabulary
     assert "validation" not in vocabulary and "test" not in vocabulary
+
+
+def test_turned_pairs_are_split_by_what_the_model_reads(somewhere):
+    rows = [f"one {i % 90}\tuno {i % 60}" for i in range(180)]
+    pathlib.Path("turned.tsv").write_text("\n".join(rows))
+    parts = load_parts(TrainingConfig(tsv="turned.tsv", reverse=True).resolved())
+    sources = [{source for source, _ in part} for part in parts]
+    assert all(source.startswith("uno") for source in set.union(*sources))
+    assert sum(map(len, sources)) == 60
 
 
 def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, capsys):
