@@ -1,14 +1,12 @@
 import json
 import random
 import re
-import sys
 import unicodedata
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_attn import InputError
 from keras_attn.text import WordProcessor, learn_text_processor, text_processor_from_config
 
 pytest.importorskip("tensorflow_text")
@@ -324,83 +322,3 @@ def test_a_configuration_that_went_through_json_gives_the_same_ids(unit):
     assert again.vocabulary_size == processor.vocabulary_size
     assert again.to_ids(texts).to_list() == processor.to_ids(texts).to_list()
     assert round_trip(again, texts) == round_trip(processor, texts)
-
-
-@pytest.mark.parametrize("unit", ["words", "characters"])
-def test_the_order_of_the_lines_does_not_change_the_vocabulary(unit):
-    texts = random_texts("abcdefgh .,", 300)
-    shuffled = random.Random(1).sample(texts, len(texts))
-    options = {"unit": unit, "vocabulary_size": 9}
-    assert learn_text_processor(texts, **options).vocabulary == learn_text_processor(shuffled, **options).vocabulary
-
-
-@pytest.mark.parametrize(
-    "unit, text, kept", [("words", "b a c b a b", ("b", "a")), ("characters", "bbbaacd", ("b", "a"))]
-)
-def test_the_most_frequent_tokens_are_kept_in_that_order(unit, text, kept):
-    processor = learn_text_processor([text], unit, vocabulary_size=6)
-    assert processor.vocabulary == kept
-    assert processor.vocabulary_size == 6
-
-
-def test_tokens_are_counted_after_normalisation():
-    processor = learn_text_processor(["Ａ a A b b c"], vocabulary_size=5, lower_case=True)
-    assert processor.vocabulary == ("a",)
-
-
-def test_words_are_ten_thousand_at_most_and_characters_all_unless_told():
-    lines = (f"w{number}" for number in range(10_500))
-    assert learn_text_processor(lines).vocabulary_size == 10_000
-    assert learn_text_processor(map(chr, range(0x4E00, 0x4E00 + 10_500)), "characters").vocabulary_size == 10_504
-
-
-def test_tokens_are_counted_over_all_lines():
-    lines = ["rare"] * 2 + ["a"] * 5000 + ["often"] * 3
-    assert learn_text_processor(lines, vocabulary_size=6).vocabulary == ("a", "often")
-
-
-@pytest.mark.parametrize("size", [4, 1, -1])
-@pytest.mark.parametrize("unit", UNITS)
-def test_a_vocabulary_without_room_is_refused(unit, size):
-    with pytest.raises(InputError, match=rf"(?<!\d){size}\b"):
-        learn_text_processor(SENTENCES, unit, vocabulary_size=size)
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_a_vocabulary_of_zero_is_refused(unit):
-    with pytest.raises(InputError):
-        learn_text_processor(SENTENCES, unit, vocabulary_size=0)
-
-
-def test_a_subword_vocabulary_without_room_for_the_characters_is_refused():
-    with pytest.raises(InputError, match="12 subwords"):
-        learn_text_processor(SENTENCES, "subwords", vocabulary_size=12)
-
-
-@pytest.mark.parametrize("texts", [[], ["", " \t"]])
-@pytest.mark.parametrize("unit", UNITS)
-def test_nothing_to_learn_from_is_refused(unit, texts):
-    with pytest.raises(InputError, match="There is no text"):
-        learn_text_processor(texts, unit)
-
-
-def test_an_unknown_unit_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="'syllables', but only 'words', 'characters', 'subwords'"):
-        learn_text_processor(SENTENCES, "syllables")
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_an_unknown_normalization_is_refused_with_the_known_ones(unit):
-    with pytest.raises(InputError, match="'nfkc', but only 'NFKC', 'NFC', 'NFKD', 'NFD'"):
-        learn_text_processor(SENTENCES, unit, normalization="nfkc")
-
-
-def test_tensorflow_text_is_named_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_text", None)
-    with pytest.raises(ImportError, match="pip install tensorflow-text"):
-        learn_text_processor(SENTENCES)
-
-
-def test_a_configuration_with_an_unknown_unit_is_refused():
-    with pytest.raises(InputError, match="'letters'.*'words'"):
-        text_processor_from_config({"unit": "letters"})
