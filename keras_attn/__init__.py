@@ -1,6 +1,6 @@
 """Attention sequence-to-sequence models for Keras 3.
 
-    from keras_attn import AttentionSeq2Seq, BahdanauStyleDotAttention, GreedyDecoder, Translator, plot_attention
+    from keras_attn import AttentionSeq2Seq, BahdanauStyleDotAttention, GreedyDecoder, Translator, explain
 
 Layers and models need Keras alone, on any backend. What needs TensorFlow or matplotlib is imported when it is first
 used.
@@ -10,7 +10,8 @@ import importlib
 
 from keras_attn import functional
 from keras_attn.errors import InputError
-from keras_attn.layers import BahdanauStyleDotAttention
+from keras_attn.explain import explain  # now: imported later, the module would take the function's name
+from keras_attn.layers import Attention, BahdanauStyleDotAttention
 from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
 
 _LATER = {
@@ -23,12 +24,14 @@ _LATER = {
 }
 
 __all__ = [
+    "Attention",
     "AttentionSeq2Seq",
     "BahdanauStyleDotAttention",
     "InputError",
     "MaskedCrossEntropy",
     "Perplexity",
     "TokenAccuracy",
+    "explain",
     "functional",
     *_LATER,
 ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 
 from keras_attn.errors import InputError
@@ -33,14 +34,51 @@ class TrainingConfig:
     vocabulary_size: int | None = _option("different ids on each side at most", metavar="N", minimum=5)
     normalization: str = _option("Unicode form", "NFKC", choices=("NFKC", "NFC", "NFKD", "NFD"))
     lower_case: bool = _option("turn capitals into small letters", False)
+    shared_vocabulary: bool = _option("learn one vocabulary from both sides", False)
 
     # Model
     units: int | None = _option("size of the recurrent states", metavar="N", minimum=1)
     embedding_units: int | None = _option("size of the embeddings", metavar="N", minimum=1)
     layers: int = _option("recurrent layers of encoder and decoder each", 1, metavar="N", minimum=1)
     cell: str = _option("recurrent cell", "gru", choices=("gru", "lstm"))
-    scaled: bool = _option("divide the attention scores by the root of their size", True)
+    bidirectional: str | None = _option(
+        "encoder layers that read both ways (default: first with --wiring gnmt, otherwise all)",
+        choices=("all", "first", "none"),
+    )
+    bridge: str = _option(
+        "what the decoder starts from: the encoder's last state through a tanh layer or as it is, the mean of its "
+        "states, or zeros",
+        "dense",
+        choices=("dense", "copy", "mean", "zero"),
+    )
+    wiring: str = _option(
+        "how attention and recurrent layers are joined", "luong", choices=("luong", "bahdanau", "gnmt", "none")
+    )
+    input_feeding: bool = _option("feed the attentional vector to the next step (with --wiring luong)", False)
+    attention: str | None = _option(
+        "score of a query and a key (default: scaled-dot)",
+        choices=("dot", "scaled-dot", "general", "cosine", "additive", "normalized-additive", "location"),
+    )
+    alignment: str = _option(
+        "positions that a step looks at: all, a window, or only forward",
+        "global",
+        choices=("global", "local-m", "local-p", "monotonic"),
+    )
+    window: int | None = _option("positions on each side of a local alignment's center", metavar="D", minimum=1)
+    heads: int = _option("attention heads", 1, metavar="N", minimum=1)
+    coverage: bool = _option("let an additive score see how much was looked at already", False)
+    coverage_loss: float = _option("weight of the loss for looking twice", 0.0, metavar="X", minimum=0)
+    residual: bool | None = _option("add each layer's input to its output (default: with --wiring gnmt)")
+    layer_normalization: bool = _option("normalise each recurrent layer's output", False)
     dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
+    recurrent_dropout: float = _option(
+        "share of recurrent states that training hides", 0.0, metavar="P", minimum=0, below=1
+    )
+    attention_dropout: float = _option(
+        "share of attention weights that training sets to zero", 0.0, metavar="P", minimum=0, below=1
+    )
+    tied_softmax: bool = _option("use the target embedding as the matrix of the softmax", False)
+    tied_embeddings: bool = _option("one embedding for both sides (with --shared-vocabulary)", False)
 
     # Training
     epochs: int | None = _option(
@@ -63,6 +101,7 @@ class TrainingConfig:
         for field in dataclasses.fields(self):
             _check(_flag(field.name), getattr(self, field.name), field.metadata)
         _check_data(self)
+        _check_model(self)
 
     def resolved(self):
         """The same with every `None` that the task decides filled in."""
@@ -70,6 +109,10 @@ class TrainingConfig:
         defaults = TASK_DEFAULTS["dates" if dataset == "dates" else "text"]
         chosen = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         return dataclasses.replace(self, dataset=dataset, **chosen)
+
+    def epochs_for(self, batches):
+        """Passes over that many training batches: as many as were asked for, or what suits the data."""
+        return self.epochs or max(_EPOCHS, math.ceil(_UPDATES / batches))
 
     @property
     def task(self):
@@ -79,6 +122,14 @@ class TrainingConfig:
     def to_dict(self):
         return dataclasses.asdict(self)
 
+
+# The names that an option with a choice accepts, by field.
+CHOICES = {
+    field.name: field.metadata["choices"] for field in dataclasses.fields(TrainingConfig) if "choices" in field.metadata
+}
+
+# Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
+_EPOCHS, _UPDATES = 10, 4_000
 
 # What experiments on the built-in dates and on sentence pairs of a few ten thousand lines taught.
 TASK_DEFAULTS = {
@@ -155,6 +206,26 @@ def _check_data(config):
     places = [name for name in ("dataset", "tsv", "source") if getattr(config, name) is not None]
     if len(places) > 1:
         raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
+
+
+def _check_model(config):
+    if config.wiring == "none":
+        for name in ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout"):
+            if getattr(config, name) != getattr(TrainingConfig, name):
+                raise InputError(
+                    f"--wiring none has no attention, so {_flag(name)} does nothing; leave one of them out."
+                )
+    if config.window and not config.alignment.startswith("local"):
+        raise InputError(
+            f"--window is for a local alignment, but --alignment is {config.alignment}; choose local-m or local-p."
+        )
+    if config.coverage and config.attention not in ("additive", "normalized-additive"):
+        raise InputError(
+            f"--coverage goes into an additive score, but --attention is {config.attention or 'scaled-dot'}; choose "
+            f"additive or normalized-additive."
+        )
+    if config.tied_embeddings and not config.shared_vocabulary:
+        raise InputError("--tied-embeddings needs one vocabulary for both sides; add --shared-vocabulary.")
 
 
 def _flag(name):

@@ -2,4 +2,7 @@
 
 PADDING, UNKNOWN, START, END = range(4)
 
+# What no search writes into a target.
+NEVER_WRITTEN = (PADDING, START)
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")

@@ -1,15 +1,18 @@
 """Pictures: where the model looked, and how its loss fell."""
 
+import textwrap
 import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib import font_manager, ft2font
 
 # Readable from 5 to 40 tokens: a cell never shrinks below what a label of this size needs.
 _CELL_INCHES = 0.26
 _LABEL_POINTS = 10
 _VISIBLE_SPACE = "␣"
+_ROWS_WITH_NUMBERS, _NUMBERS_IN_A_ROW = 16, 6
 
 
 def plot_attention(weights, source_tokens, target_tokens, path=None, title=None):
@@ -35,32 +38,69 @@ def plot_attention(weights, source_tokens, target_tokens, path=None, title=None)
         >>> translation, = translator.translate(["25 décembre 1997"])
         >>> plot_attention(translation.attention, translation.source_tokens, translation.tokens, path="attention.png")
     """
+    panels = [(title, weights, source_tokens, target_tokens)]
+    return plot_attention_grid(panels, path)
+
+
+def plot_attention_grid(panels, path=None, columns=3):
+    """Draws several heatmaps side by side.
+
+    Args:
+        panels: a list of `(title, weights, source_tokens, target_tokens)`, see `plot_attention`.
+        path: as in `plot_attention`.
+        columns: heatmaps in a row.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: as in `plot_attention`.
+    """
+    for _, weights, source_tokens, target_tokens in panels:
+        _refuse_another_shape(weights, source_tokens, target_tokens)
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    wide = max(max(3, 1.6 + _CELL_INCHES * len(source_tokens)) for _, _, source_tokens, _ in panels)
+    high = max(max(2, 1.2 + _CELL_INCHES * len(target_tokens)) for _, _, _, target_tokens in panels)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * wide, rows * high), layout="constrained", squeeze=False
+    )
+    characters = {
+        character for panel in panels for text in (panel[0] or "", *panel[2], *panel[3]) for character in text
+    }
+    font = {"family": _font_families(characters), "size": _LABEL_POINTS}
+    for panel, place in zip(panels, axes.flat):
+        image = _heatmap(place, *panel, font)
+    for place in axes.flat[len(panels) :]:
+        place.set_visible(False)
+    figure.colorbar(image, ax=axes, label="attention weight", fraction=0.05 / columns, pad=0.02)
+    return _finish(figure, path)
+
+
+def _refuse_another_shape(weights, source_tokens, target_tokens):
     shape = (len(target_tokens), len(source_tokens))
     if tuple(weights.shape) != shape:
         raise ValueError(
             f"weights has the shape {tuple(weights.shape)}, but {shape[0]} target tokens and {shape[1]} source tokens "
             f"need {shape}."
         )
-    labels = [[token.replace(" ", _VISIBLE_SPACE) for token in tokens] for tokens in (source_tokens, target_tokens)]
-    font = {"family": _font_families(set("".join([*labels[0], *labels[1], title or ""]))), "size": _LABEL_POINTS}
-    size = (max(3, 1.6 + _CELL_INCHES * shape[1]), max(2, 1.2 + _CELL_INCHES * shape[0]))
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
+
+
+def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(shape[1]), labels[0], **font)
-    axes.set_yticks(range(shape[0]), labels[1], **font)
+    for ticks, tokens in ((axes.set_xticks, source_tokens), (axes.set_yticks, target_tokens)):
+        ticks(range(len(tokens)), [token.replace(" ", _VISIBLE_SPACE) for token in tokens], **font)
+        ticks([position + 0.5 for position in range(len(tokens) - 1)], minor=True)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     for label in axes.get_xticklabels():
         if len(label.get_text()) > 2:  # a single character reads better upright
             label.set_rotation(90)
-    axes.set_xticks([column + 0.5 for column in range(shape[1] - 1)], minor=True)
-    axes.set_yticks([row + 0.5 for row in range(shape[0] - 1)], minor=True)
     axes.grid(which="minor", color="#e8e8e8", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="attention weight", fraction=0.05, pad=0.02)
     if title:
         axes.set_title(title, **font)
-    return _finish(figure, path)
+    return image
 
 
 def plot_loss(history, path=None):
@@ -86,6 +126,71 @@ def plot_loss(history, path=None):
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return _finish(figure, path)
+
+
+def plot_explanation(explanation, path=None):
+    """Draws the steps of an attention side by side, a row for each source position.
+
+    The panels: query and keys, scores, attention weights, alignment vectors, context vector. Blue is above zero, red
+    below.
+
+    Args:
+        explanation: `keras_attn.explain.Explanation`.
+        path: as in `plot_attention`.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+    """
+    tokens = explanation.source_tokens or [f"position {row}" for row in range(len(explanation.keys))]
+    rows = len(tokens)
+    keys, alignment_vectors = np.asarray(explanation.keys), np.asarray(explanation.alignment_vectors)
+    font = {"family": _font_families(set("".join(tokens))), "size": _LABEL_POINTS}
+    figure, panels = plt.subplots(
+        1, 5, figsize=(13, max(2.2, 1.4 + 0.3 * rows)), sharey=True, layout="constrained", width_ratios=(3, 2, 2, 3, 3)
+    )
+    same_size = keys.shape[1] == len(explanation.query)
+    _matrix(panels[0], {-1.5: explanation.query, **dict(enumerate(keys))} if same_size else dict(enumerate(keys)))
+    for panel, heights in ((panels[1], explanation.scores), (panels[2], explanation.weights)):
+        panel.barh(range(rows), heights, color="#4a7fb5", height=0.7)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.axvline(0, color="#808080", linewidth=0.8)
+        for row, height in enumerate(heights) if rows <= _ROWS_WITH_NUMBERS else ():
+            panel.annotate(f"{height:.3g}", (max(height, 0), row), (3, 0), textcoords="offset points", va="center")
+        panel.margins(x=0.35)
+    _matrix(panels[3], dict(enumerate(alignment_vectors)))
+    _matrix(panels[4], {(rows - 1) / 2: explanation.context})
+    titles = (
+        "query and keys" if same_size else "keys",
+        f"1. score\n{explanation.score_formula}",
+        f"2. weight\n{explanation.weight_formula}",
+        "3. alignment vectors\nweight × value",
+        "4. context vector\ntheir sum",
+    )
+    for panel, title in zip(panels, titles):
+        panel.set_title("\n".join(textwrap.wrap(title, 30)) if "\n" not in title else title, fontsize=_LABEL_POINTS)
+        panel.tick_params(length=0)
+    labels = [(-1.5, "query"), *enumerate(tokens)] if same_size else list(enumerate(tokens))
+    panels[0].set_yticks(
+        [row for row, _ in labels], [label.replace(" ", _VISIBLE_SPACE) for _, label in labels], **font
+    )
+    panels[0].set_ylim(rows - 0.4, -2.1)
+    return _finish(figure, path)
+
+
+def _matrix(axes, vectors):
+    """Draws vectors as rows of coloured cells, each at its height, with their numbers where they are few."""
+    largest = max(np.abs(vector).max() for vector in vectors.values()) or 1
+    for height, vector in vectors.items():
+        extent = (-0.5, len(vector) - 0.5, height + 0.5, height - 0.5)
+        axes.imshow(np.atleast_2d(vector), cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto", extent=extent)
+        for column, number in enumerate(vector) if len(vector) <= _NUMBERS_IN_A_ROW else ():
+            color = "white" if abs(number) > 0.6 * largest else "black"
+            axes.text(
+                column, height, f"{number:.3g}", ha="center", va="center", color=color, fontsize=_LABEL_POINTS - 1
+            )
+    axes.set_xlim(-0.5, max(map(len, vectors.values())) - 0.5)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
 
 
 def _finish(figure, path):

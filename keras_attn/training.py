@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 import shutil
 import sys
@@ -17,6 +16,7 @@ from keras_attn.checkpoint import Checkpoint, ResumedEarlyStopping
 from keras_attn.data import Split, batches, date_pairs, download_pairs, read_parallel, read_tsv, split_pairs
 from keras_attn.errors import InputError
 from keras_attn.evaluation import bleu_and_chrf, exact_match
+from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, LocationScore, PredictiveAlignment
 from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, TokenAccuracy
 from keras_attn.plotting import plot_attention, plot_loss
 from keras_attn.text import learn_text_processor
@@ -27,8 +27,6 @@ CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS = "config.json", "metrics.json", "chec
 PICTURES = ("attention.png", "attention-2.png", "attention-3.png")
 _WRITTEN = (CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS, *PICTURES, *Translator.FILES)
 
-# Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
-_EPOCHS, _UPDATES = 10, 4_000
 # Fewer subwords where there is less to learn them from.
 _PAIRS_FOR_A_SUBWORD, _SUBWORDS = 4, (1_000, 8_000)
 
@@ -54,6 +52,7 @@ def train(config, folder, overwrite=False, resume=False):
     """
     started = time.monotonic()
     config, folder = config.resolved(), pathlib.Path(folder)
+    new_model(config).build()  # what does not fit together is refused before anything is read
     keras.utils.set_random_seed(config.seed)
     _refuse_another_run(folder, overwrite, resume)
     parts = load_parts(config)
@@ -62,8 +61,7 @@ def train(config, folder, overwrite=False, resume=False):
     batched = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
     shuffled = {"seed": config.seed, "max_length": config.max_length}
     sizes = [len(labels) for _, labels in batches(parts.train, source_text, target_text, **batched, **shuffled)]
-    if config.epochs is None:
-        config = dataclasses.replace(config, epochs=max(_EPOCHS, math.ceil(_UPDATES / len(sizes))))
+    config = dataclasses.replace(config, epochs=config.epochs_for(len(sizes)))
 
     if not resume:
         _begin(folder, config)
@@ -72,7 +70,7 @@ def train(config, folder, overwrite=False, resume=False):
     if epochs_done:
         model = checkpoint.load_model()
     else:
-        model = new_model(config, source_text, target_text)
+        model = new_model(config, source_text.vocabulary_size, target_text.vocabulary_size)
         compile_model(model, config, steps=config.epochs * len(sizes))
         Translator(model, source_text, target_text).save(folder)
     _describe(config, parts, sum(sizes), model)
@@ -100,7 +98,8 @@ def train(config, folder, overwrite=False, resume=False):
     files.write_text(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     translator.export(folder / EXPORT)
     plot_loss(checkpoint.history, folder / LOSS)
-    for picture, translation in zip(PICTURES, _worth_drawing(translations)):
+    for picture, index in zip(PICTURES, worth_drawing(translations)):
+        translation = translations[index]
         plot_attention(translation.attention, translation.source_tokens, translation.tokens, folder / picture)
     _report(parts.test, translations, metrics, folder)
     return metrics
@@ -128,7 +127,11 @@ def load_parts(config):
 
 
 def learn_texts(config, pairs):
-    """The text processors of source and target, learned from the training pairs."""
+    """The text processors of source and target, learned from the training pairs.
+
+    Raises:
+        InputError: one vocabulary is asked for, but the units of the sides differ.
+    """
     least, most = _SUBWORDS
     subwords = min(most, max(least, len(pairs) // _PAIRS_FOR_A_SUBWORD))
 
@@ -139,21 +142,53 @@ def learn_texts(config, pairs):
         )
 
     sources, targets = zip(*pairs)
-    return learn(sources, config.source_unit), learn(targets, config.target_unit)
+    if not config.shared_vocabulary:
+        return learn(sources, config.source_unit), learn(targets, config.target_unit)
+    if config.source_unit != config.target_unit:
+        raise InputError(
+            f"--shared-vocabulary needs one unit, but the source has {config.source_unit} and the target "
+            f"{config.target_unit}; make --source-unit and --target-unit equal."
+        )
+    return (learn(sources + targets, config.source_unit),) * 2
 
 
-def new_model(config, source_text, target_text):
+def new_attention(config):
+    """The attention, or `None` where the wiring has none."""
+    if config.wiring == "none":
+        return None
+    score = config.attention or "scaled-dot"
+    if score == "location":
+        score = LocationScore(positions=config.max_length)
+    elif config.coverage:
+        score = AdditiveScore(normalized=score == "normalized-additive", coverage=True)
+    alignment = config.alignment
+    if config.window:
+        alignment = {"local-m": LocalAlignment, "local-p": PredictiveAlignment}[alignment](window=config.window)
+    return Attention(score, alignment, heads=config.heads, dropout=config.attention_dropout)
+
+
+def new_model(config, source_vocabulary_size=4, target_vocabulary_size=4):
     """The model, with weights that the seed decides."""
     return AttentionSeq2Seq(
-        source_text.vocabulary_size,
-        target_text.vocabulary_size,
+        source_vocabulary_size,
+        target_vocabulary_size,
         units=config.units,
         embedding_units=config.embedding_units,
         encoder_layers=config.layers,
         decoder_layers=config.layers,
         cell=config.cell,
-        scaled=config.scaled,
+        bidirectional={"all": True, "none": False}.get(config.bidirectional, config.bidirectional),
+        bridge=config.bridge,
+        wiring=config.wiring,
+        attention=new_attention(config),
+        input_feeding=config.input_feeding,
+        coverage_loss=config.coverage_loss,
+        residual=config.residual,
+        layer_normalization=config.layer_normalization,
         dropout=config.dropout,
+        recurrent_dropout=config.recurrent_dropout,
+        tied_softmax=config.tied_softmax,
+        tied_embeddings=config.tied_embeddings,
     )
 
 
@@ -227,11 +262,11 @@ def _describe(config, parts, used, model):
     )
 
 
-def _worth_drawing(translations):
-    """Test sentences of middling length: short ones show little, long ones hide it."""
-    lengths = [len(translation.tokens) for translation in translations]
-    typical = np.argsort(np.abs(np.array(lengths) - np.percentile(lengths, 60)), kind="stable")
-    return [translations[index] for index in typical if lengths[index]]
+def worth_drawing(translations):
+    """Which to draw first, as indices: those of middling length, since short ones show little and long ones hide it."""
+    lengths = np.array([len(translation.tokens) for translation in translations])
+    typical = np.argsort(np.abs(lengths - np.percentile(lengths, 60)), kind="stable")
+    return [index for index in typical if lengths[index]]
 
 
 def _report(pairs, translations, metrics, folder):

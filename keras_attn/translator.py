@@ -144,6 +144,12 @@ class Translator:
                 attention[:rows, :columns],
             )
 
+    def explain(self, text, step=1, head=1):
+        """How one token of a translation came about, see `keras_attn.explain.explain_step`."""
+        from keras_attn.explain import explain_step
+
+        return explain_step(self, text, step, head)
+
     def save(self, folder):
         """Writes `model.keras`, `source_text.json` and `target_text.json` into a folder, for `load`."""
         folder = pathlib.Path(folder)

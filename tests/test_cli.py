@@ -5,8 +5,11 @@ import sys
 import pytest
 
 from keras_attn import cli
-from keras_attn.config import TASK_DEFAULTS, TrainingConfig
+from keras_attn.config import CHOICES, TASK_DEFAULTS, TrainingConfig
 from keras_attn.errors import InputError
+from keras_attn.layers.alignments import ALIGNMENTS
+from keras_attn.layers.scores import SCORES
+from keras_attn.layers.wirings import WIRINGS
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +46,20 @@ def somewhere(tmp_path, monkeypatch):
         ("--output another", "another holds another run (saved_model)"),
         ("--output nowhere --resume", "nowhere holds no run to resume"),
         ("--output two.tsv", "two.tsv is a file, but a run needs a folder"),
+        ("--attention sum", "--attention is 'sum', but only dot, scaled-dot, general"),
+        ("--wiring none --heads 2", "--wiring none has no attention, so --heads does nothing"),
+        ("--wiring none --coverage-loss 1", "--wiring none has no attention, so --coverage-loss does nothing"),
+        ("--window 5", "--window is for a local alignment, but --alignment is global"),
+        ("--coverage", "--coverage goes into an additive score, but --attention is scaled-dot"),
+        ("--tied-embeddings", "add --shared-vocabulary"),
+        ("--wiring bahdanau --input-feeding", "input_feeding hands on the attentional vector of wiring='luong'"),
+        ("--attention location --heads 2", "the location score looks at none"),
+        ("--alignment monotonic --heads 2", "a monotonic alignment follows one row of weights"),
+        ("--attention additive --coverage --heads 2", "coverage follows one row of weights"),
+        ("--heads 3", "3 heads cannot share 128 units"),
+        ("--tied-softmax", "the embedding has 64 units and the decoder 128"),
+        ("--bridge copy", "the encoder's has 256 units and the decoder's 128"),
+        ("--residual", "residual connections go between layers of one size"),
     ],
 )
 def test_bad_input_gives_one_sentence_and_status_2(arguments, sentence, capsys, tmp_path):
@@ -73,6 +90,41 @@ def test_what_the_system_refuses_is_told_in_one_sentence_too(monkeypatch, capsys
 def test_translating_without_a_model_says_what_is_missing(capsys):
     assert cli.main(["translate", "--model", "another", "text"]) == 2
     assert "another has no model.keras" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field, known", [("attention", SCORES), ("alignment", ALIGNMENTS), ("wiring", WIRINGS)])
+def test_the_options_name_what_the_layers_know(field, known):
+    assert CHOICES[field] == tuple(known)
+
+
+def test_explain_shows_the_textbook_example_and_draws_it(capsys, tmp_path):
+    assert cli.main(["explain", "--output", "steps.svg"]) == 0
+    assert "context vector = [5, 6.94397194e-11, 1]" in capsys.readouterr().out
+    assert (tmp_path / "steps.svg").is_file()
+
+
+def test_explain_takes_vectors(capsys):
+    assert (
+        cli.main(["explain", "--query", "1 0", "--keys", "1 0, 0 1", "--values", "3, 4", "--score", "scaled-dot"]) == 0
+    )
+    assert "query: q = [1, 0]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["text"], "takes both a text and --model"),
+        (["--step", "2"], "--step is for a translation"),
+        (["--model", "another", "text", "--query", "1"], "--query is for vectors of your own"),
+        (["--query", "1 2"], "--query and --keys belong together"),
+        (["--score", "additive"], "score is 'additive', but only dot, scaled-dot, cosine"),
+        (["--model", "another", "text"], "another has no model.keras"),
+    ],
+)
+def test_explain_says_what_does_not_go_together(arguments, sentence, capsys):
+    assert cli.main(["explain", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err and printed.err.count("\n") == 1 and not printed.out
 
 
 def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():

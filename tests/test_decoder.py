@@ -1,59 +1,164 @@
 import keras
 import numpy as np
 import pytest
-from helpers import numbers, softmax
-from test_encoder import gru_in_numpy
+from helpers import disturb_weights, gru_step, numbers, softmax, step_by_step
 
-from keras_attn.layers import Decoder
+from keras_attn.layers import Attention, Decoder, RecurrentStack, TokenEmbedding
 
 TARGET = np.array([[2, 5, 6, 7], [2, 8, 0, 0]], "int32")
 MASK = np.array([[1, 1, 1], [1, 0, 0]], bool)
+WIRINGS = {
+    "luong": {},
+    "luong with input feeding": {"input_feeding": True},
+    "bahdanau": {"wiring": "bahdanau"},
+    "gnmt": {"wiring": "gnmt"},
+    "none": {"wiring": "none", "attention": None},
+}
+WITH_ATTENTION = [name for name in WIRINGS if name != "none"]
 
 
-def decoder_with_inputs(rng, layers=1, cell="gru", **options):
-    decoder = Decoder(12, 4, embedding_units=5, layers=layers, cell=cell, **options)
+def make_decoder(attention="general", embedding_units=5, tied=False, stack=None, **options):
+    stack = RecurrentStack(4, **(stack or {}))
+    attention = Attention(attention) if isinstance(attention, str) else attention
+    return Decoder(TokenEmbedding(12, embedding_units, tied=tied), stack, attention, **options)
+
+
+def built_with_inputs(rng, values=None, **options):
+    """A decoder with all its weights away from zero, its first state and a memory of two sentences."""
+    decoder = make_decoder(**options)
+    values = rng.normal(size=(2, 3, 6)).astype("float32") if values is None else values
+    decoder.build((None, None), (None, None, 6))
+    disturb_weights(decoder, rng)
+    memory = decoder.remember(values, MASK)
+    recurrent = [[rng.normal(size=(2, 4)).astype("float32") for _ in layer] for layer in decoder.stack.state_shape]
+    return decoder, decoder.first_state(recurrent, memory), memory
+
+
+class InNumpy:
+    """The equations of the papers for one sentence, with a decoder's weights, score `qᵀ W k` and GRU cells."""
+
+    def __init__(self, decoder, values):
+        self.values = values
+        self.cells = [layer.get_weights() for layer in decoder.stack.recurrent]
+        self.keys = values @ numbers(decoder.attention.score.projection.kernel) if decoder.attention else None
+        self.tanh_layer = decoder.attentional and decoder.attentional.get_weights()
+        self.embeddings = numbers(decoder.embedding.table.embeddings)
+        self.softmax_layer = decoder.logits.get_weights()
+
+    def look(self, query):
+        self.weights = softmax(self.keys @ query)
+        return self.weights @ self.values
+
+    def read_out(self, *parts):
+        kernel, bias = self.tanh_layer
+        return np.tanh(np.hstack(parts) @ kernel + bias)
+
+    def luong(self, x, states, previous):
+        """Luong et al. 2015, equation 5."""
+        hidden = gru_step(x, states[0], self.cells[0])
+        return self.read_out(hidden, self.look(hidden)), [hidden]
+
+    def luong_with_input_feeding(self, x, states, previous):
+        """Luong et al. 2015, section 3.3."""
+        return self.luong(np.hstack([x, previous]), states, previous)
+
+    def bahdanau(self, x, states, previous):
+        """Bahdanau et al. 2015, equations 4 to 6."""
+        context = self.look(states[0])
+        hidden = gru_step(np.hstack([x, context]), states[0], self.cells[0])
+        return self.read_out(hidden, context, x), [hidden]
+
+    def gnmt(self, x, states, previous):
+        """Wu et al. 2016, figure 1: two layers that both read the context, and a residual connection."""
+        context = self.look(states[0])
+        bottom = gru_step(np.hstack([x, context]), states[0], self.cells[0])
+        top = gru_step(np.hstack([bottom, context]), states[1], self.cells[1])
+        return top + bottom, [bottom, top]
+
+    def none(self, x, states, previous):
+        """Sutskever et al. 2014."""
+        hidden = gru_step(x, states[0], self.cells[0])
+        return hidden, [hidden]
+
+    def logits(self, wiring, tokens, states):
+        step, output, outputs = getattr(self, wiring.replace(" ", "_")), np.zeros(4), []
+        kernel, bias = self.softmax_layer
+        for token in tokens:
+            output, states = step(self.embeddings[token], states, output)
+            outputs.append(output @ kernel + bias)
+        return np.array(outputs)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_each_wiring_equals_numpy(rng, wiring):
+    two_layers = {"layers": 2, "residual": True} if wiring == "gnmt" else {}
     values = rng.normal(size=(2, 3, 6)).astype("float32")
-    state = [[rng.normal(size=(2, 4)).astype("float32") for _ in range(1 + (cell == "lstm"))] for _ in range(layers)]
-    decoder.build((None, None), [[(2, 4)]], ((None, None, 6), None, None))
-    return decoder, state, decoder.remember(values, MASK)
+    decoder, state, memory = built_with_inputs(rng, values, stack=two_layers, **WIRINGS[wiring])
+    logits, weights = decoder(TARGET, state, memory)
+    assert logits.shape == (2, 4, 12) and weights.shape == (2, 4, 3)
+    for row, source_length in enumerate(MASK.sum(1)):
+        expected = InNumpy(decoder, values[row, :source_length])
+        states = [layer[0][row] for layer in state["recurrent"]]
+        np.testing.assert_allclose(numbers(logits)[row], expected.logits(wiring, TARGET[row], states), atol=1e-5)
+        last_weights = np.zeros(3)
+        if wiring != "none":
+            last_weights[:source_length] = expected.weights
+        np.testing.assert_allclose(numbers(weights)[row, -1], last_weights, atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("options", [{}, {"scaled": False, "dropout": 0.5, "attention_dropout": 0.5}])
-def test_the_whole_target_at_once_equals_step_by_step(rng, cell, layers, options):
-    decoder, state, memory = decoder_with_inputs(rng, layers, cell, **options)
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_the_whole_target_at_once_equals_step_by_step(rng, cell, layers, wiring):
+    options = {"stack": {"layers": layers, "cell": cell, "dropout": 0.5}, "dropout": 0.5, **WIRINGS[wiring]}
+    decoder, state, memory = built_with_inputs(rng, **options)
     logits, weights = decoder(TARGET, state, memory)
-    assert logits.shape == (2, 4, 12) and weights.shape == (2, 4, 3)
-    for position in range(4):
-        step_logits, state, step_weights = decoder.step(TARGET[:, position], state, memory)
-        np.testing.assert_allclose(numbers(step_logits), numbers(logits)[:, position], atol=1e-5)
-        np.testing.assert_allclose(numbers(step_weights), numbers(weights)[:, position], atol=1e-6)
+    step_logits, step_weights = step_by_step(decoder, TARGET, state, memory)
+    np.testing.assert_allclose(step_logits, numbers(logits), atol=1e-5)
+    np.testing.assert_allclose(step_weights, numbers(weights), atol=1e-6)
 
 
-def test_it_equals_numpy(rng):
-    decoder, _, memory = decoder_with_inputs(rng)
-    zeros = [[np.zeros((2, 4), "float32")]]
-    logits, _ = decoder(TARGET, zeros, memory)
-    embeddings, *gru, keys, attentional, attentional_bias, output, output_bias = decoder.get_weights()
-    values = numbers(memory.values)[0]
-    hidden = gru_in_numpy(embeddings[TARGET[0]], gru)
-    context = softmax(hidden @ (values @ keys).T / np.sqrt(4)) @ values
-    vector = np.tanh(np.hstack([hidden, context]) @ attentional + attentional_bias)
-    np.testing.assert_allclose(numbers(logits)[0], vector @ output + output_bias, atol=1e-5)
+@pytest.mark.parametrize("wiring", WITH_ATTENTION)
+def test_what_asks_gives_the_weights_of_the_step(rng, wiring):
+    decoder, state, memory = built_with_inputs(rng, stack={"layers": 2}, **WIRINGS[wiring])
+    for tokens in TARGET.T[:2]:
+        query = decoder.query(tokens, state)
+        _, weights = decoder.attention(query, memory.values, memory.mask, memory.keys)
+        _, state, step_weights = decoder.step(tokens, state, memory)
+        np.testing.assert_allclose(numbers(weights), numbers(step_weights), atol=1e-6)
 
 
-def test_padding_of_the_source_changes_nothing(rng):
-    decoder, state, memory = decoder_with_inputs(rng)
+@pytest.mark.parametrize("wiring", ["luong", "bahdanau"])
+def test_the_weights_are_the_mean_over_the_heads(rng, wiring):
+    decoder, state, memory = built_with_inputs(rng, attention=Attention("scaled-dot", heads=2), **WIRINGS[wiring])
+    query = decoder.query(TARGET[:, 0], state)
+    _, weights = decoder.attention(query, memory.values, memory.mask, memory.keys)
+    assert weights.shape == (2, 2, 3)
+    np.testing.assert_allclose(
+        numbers(decoder.step(TARGET[:, 0], state, memory)[2]), numbers(weights).mean(1), atol=1e-6
+    )
+
+
+def test_without_attention_the_weights_are_zero(rng):
+    decoder, state, memory = built_with_inputs(rng, **WIRINGS["none"])
+    np.testing.assert_array_equal(numbers(decoder(TARGET, state, memory)[1]), np.zeros((2, 4, 3)))
+    np.testing.assert_array_equal(numbers(decoder.step(TARGET[:, 0], state, memory)[2]), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("wiring", WITH_ATTENTION)
+def test_padding_of_the_source_changes_nothing(rng, wiring):
+    values = rng.normal(size=(2, 3, 6)).astype("float32")
+    decoder, state, memory = built_with_inputs(rng, values, **WIRINGS[wiring])
     logits, weights = decoder(TARGET, state, memory)
-    longer = decoder.remember(np.pad(numbers(memory.values), [(0, 0), (0, 2), (0, 0)]), np.pad(MASK, [(0, 0), (0, 2)]))
-    longer_logits, longer_weights = decoder(TARGET, state, longer)
+    longer = decoder.remember(np.pad(values, [(0, 0), (0, 2), (0, 0)]), np.pad(MASK, [(0, 0), (0, 2)]))
+    longer_logits, longer_weights = decoder(TARGET, decoder.first_state(state["recurrent"], longer), longer)
     np.testing.assert_allclose(numbers(longer_logits), numbers(logits), atol=1e-6)
     np.testing.assert_allclose(numbers(longer_weights)[..., :3], numbers(weights), atol=1e-6)
 
 
-def test_a_target_position_sees_nothing_after_it(rng):
-    decoder, state, memory = decoder_with_inputs(rng)
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_a_target_position_sees_nothing_after_it(rng, wiring):
+    decoder, state, memory = built_with_inputs(rng, **WIRINGS[wiring])
     changed = TARGET.copy()
     changed[:, 2:] = 9
     before, after = decoder(TARGET, state, memory)[0], decoder(changed, state, memory)[0]
@@ -61,7 +166,46 @@ def test_a_target_position_sees_nothing_after_it(rng):
     assert not np.allclose(numbers(before)[:, 2:], numbers(after)[:, 2:])
 
 
-def test_the_configuration_makes_the_same_layer():
-    decoder = Decoder(12, 4, layers=2, cell="lstm", dropout=0.2, scaled=False, attention_dropout=0.1, project_keys=True)
+@pytest.mark.parametrize("wiring", ["luong", "luong with input feeding"])
+def test_dropout_is_on_in_training_alone(rng, wiring):
+    options = {"dropout": 0.4, "stack": {"dropout": 0.4, "recurrent_dropout": 0.4}, **WIRINGS[wiring]}
+    decoder, state, memory = built_with_inputs(rng, attention=Attention("general", dropout=0.4), **options)
+    once, twice = (numbers(decoder(TARGET, state, memory, training=True)[0]) for _ in range(2))
+    assert not np.allclose(once, twice)
+    once, twice = (numbers(decoder(TARGET, state, memory)[0]) for _ in range(2))
+    np.testing.assert_array_equal(once, twice)
+
+
+def test_a_tied_embedding_is_the_matrix_of_the_logits(rng):
+    decoder, state, memory = built_with_inputs(rng, embedding_units=4, tied=True)
+    assert decoder.logits is None
+    before = numbers(decoder(TARGET, state, memory)[0])
+    table = decoder.embedding.table.embeddings
+    table.assign(np.where(np.arange(12)[:, None] == 10, 0, numbers(table)))  # an id that no target holds
+    after = numbers(decoder(TARGET, state, memory)[0])
+    np.testing.assert_allclose(after[..., 10], numbers(decoder.embedding.bias)[10], rtol=1e-5)
+    np.testing.assert_array_equal(np.delete(after, 10, -1), np.delete(before, 10, -1))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"wiring": "luongs"}, "'luongs'.*luong, bahdanau, gnmt, none"),
+        ({"wiring": "none"}, "wiring='none' has no attention"),
+        ({"attention": None}, "wiring='luong' needs an attention"),
+        ({"wiring": "bahdanau", "input_feeding": True}, "input_feeding.*'bahdanau'"),
+        ({"wiring": "none", "attention": None, "input_feeding": True}, "input_feeding.*'none'"),
+        ({"embedding_units": 5, "tied": True}, "5 units and the decoder 4"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_decoder(**options)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_the_configuration_makes_the_same_layer(wiring):
+    stack = {"layers": 2, "cell": "lstm", "dropout": 0.2, "recurrent_dropout": 0.1}
+    decoder = make_decoder(stack=stack, dropout=0.3, **WIRINGS[wiring])
     again = keras.layers.deserialize(keras.layers.serialize(decoder))
     assert again.get_config() == decoder.get_config()

@@ -12,6 +12,7 @@ import tensorflow as tf  # noqa: E402
 from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402
 
 from keras_attn import AttentionSeq2Seq, Translator, learn_text_processor  # noqa: E402
+from keras_attn.layers import AdditiveScore, Attention  # noqa: E402
 
 SERVE = """
 import json, sys
@@ -30,12 +31,28 @@ print(json.dumps({name: tensor.numpy().tolist() for name, tensor in served.items
 """
 
 
-@pytest.fixture(scope="module", params=["characters", "words", "subwords"])
+MODELS = {
+    "characters": {},
+    "words": {"attention": Attention(AdditiveScore(coverage=True)), "input_feeding": True},
+    "subwords": {"wiring": "gnmt", "decoder_layers": 2},
+}
+
+
+def untrained_translator_of(unit):
+    """The translators of the other tests, each with a model of another kind."""
+    plain = untrained_translator(unit)
+    model = AttentionSeq2Seq(plain.source_text.vocabulary_size, plain.target_text.vocabulary_size, 8, **MODELS[unit])
+    model.build()
+    model.set_weights([weight * 2 for weight in model.get_weights()])
+    return Translator(model, plain.source_text, plain.target_text, max_length=20)
+
+
+@pytest.fixture(scope="module", params=MODELS)
 def exported(request, tmp_path_factory):
     if request.param == "subwords":
         pytest.importorskip("sentencepiece")
     folder = tmp_path_factory.mktemp("export")
-    translator = untrained_translator(request.param, max_length=20)
+    translator = untrained_translator_of(request.param)
     translator.export(folder / "export")
     return translator, folder
 

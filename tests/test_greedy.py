@@ -8,6 +8,7 @@ tf = pytest.importorskip("tensorflow")
 
 from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError  # noqa: E402
 from keras_attn.ids import END, START  # noqa: E402
+from keras_attn.layers import AdditiveScore, Attention, LocalAlignment  # noqa: E402
 
 
 class SpellingModel:
@@ -45,12 +46,29 @@ def greedy_in_python(model, source, limit):
     return tokens, total, np.array(rows)
 
 
+VARIANTS = {
+    "luong": {},
+    "input feeding": {"input_feeding": True},
+    "bahdanau": {"wiring": "bahdanau", "cell": "lstm"},
+    "gnmt": {"wiring": "gnmt", "decoder_layers": 2},
+    "none": {"wiring": "none"},
+    "monotonic": {"attention": Attention("additive", "monotonic")},
+    "coverage": {"attention": Attention(AdditiveScore(coverage=True)), "input_feeding": True},
+    "local": {"attention": Attention("general", LocalAlignment(window=1))},
+}
+
+
+def bold_model(**options):
+    """One whose sentences end differently."""
+    model = AttentionSeq2Seq(20, 15, units=8, **options)
+    model.build()
+    model.set_weights([weight * 2 for weight in model.get_weights()])
+    return model
+
+
 @pytest.fixture
 def model():
-    model = AttentionSeq2Seq(20, 15, units=8)
-    model.build()
-    model.set_weights([weight * 2 for weight in model.get_weights()])  # bolder, so that sentences end differently
-    return model
+    return bold_model()
 
 
 def test_it_spells_what_the_model_spells():
@@ -63,7 +81,9 @@ def test_it_spells_what_the_model_spells():
     np.testing.assert_allclose(found.log_probabilities, [5 * surprise, 2 * surprise, 3 * surprise], rtol=1e-4)
 
 
-def test_it_equals_a_plain_loop_for_each_sentence_alone(rng, model):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_it_equals_a_plain_loop_for_each_sentence_alone(rng, variant):
+    model = bold_model(**VARIANTS[variant])
     source = random_ids(rng, 20, [5, 2, 7, 1])
     found = GreedyDecoder(model, max_length=12)(source)
     for row, length in enumerate([5, 2, 7, 1]):

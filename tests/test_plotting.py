@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager, pyplot
 
 from keras_attn import plot_attention
-from keras_attn.plotting import plot_loss
+from keras_attn.plotting import plot_attention_grid, plot_loss
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,14 @@ def test_source_goes_across_and_target_down():
 def test_a_space_is_made_visible():
     axes = plot_attention(np.ones((1, 1)), [" "], [" "]).axes[0]
     assert drawn_labels(axes) == (["␣"], ["␣"])
+
+
+def test_several_are_drawn_side_by_side_each_with_its_title():
+    panels = [(f"panel {i}", np.ones((2, i + 1)), list("abcd"[: i + 1]), ["x", "y"]) for i in range(4)]
+    figure = plot_attention_grid(panels, columns=3)
+    drawn = [axes for axes in figure.axes if axes.get_visible() and axes.get_title()]
+    assert [axes.get_title() for axes in drawn] == ["panel 0", "panel 1", "panel 2", "panel 3"]
+    assert drawn_labels(drawn[3]) == (["a", "b", "c", "d"], ["x", "y"])
 
 
 @pytest.mark.parametrize("length", [5, 40])

@@ -14,7 +14,12 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="u
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 # A smaller model and fewer dates, for the time that it takes.
-SMALLER = {"date_pairs()": "date_pairs(train=300, validation=10, test=10)", "units=128": "units=8", "epochs=5": "epochs=1"}
+SMALLER = {
+    "date_pairs()": "date_pairs(train=300, validation=10, test=10)",
+    "units=128": "units=8",
+    "epochs=5": "epochs=1",
+    "step=3": "step=1",
+}
 
 
 @pytest.mark.slow

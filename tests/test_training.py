@@ -62,6 +62,26 @@ def test_a_run_on_dates_leaves_all_that_it_announces(somewhere, capsys):
     assert served.strip() == str([text.encode() for text in expected])
 
 
+def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, capsys):
+    options = (
+        "--wiring gnmt --layers 3 --cell lstm --attention normalized-additive --coverage --coverage-loss 0.5 --bridge mean "
+        "--layer-normalization --recurrent-dropout 0.1 --attention-dropout 0.1 --shared-vocabulary --tied-softmax "
+        "--tied-embeddings --units 16 --embedding-units 16 --vocabulary-size 40 --epochs 1"
+    )
+    assert cli.main(["train", "--tsv", "pairs.tsv", *options.split()]) == 0
+    source, target = (pathlib.Path("runs", "pairs", f"{side}_text.json").read_text() for side in ("source", "target"))
+    assert source == target
+    capsys.readouterr()
+    assert cli.main(["explain", "--model", "runs/pairs", "uno dos"]) == 0
+    assert "g v/‖v‖ · tanh(W q + U k + coverage w + b)" in capsys.readouterr().out
+
+
+def test_one_vocabulary_for_two_units_is_refused(somewhere, capsys):
+    options = "--shared-vocabulary --source-unit words --target-unit characters".split()
+    assert cli.main(["train", "--tsv", "pairs.tsv", *options]) == 2
+    assert "make --source-unit and --target-unit equal" in capsys.readouterr().err
+
+
 def test_a_run_on_text_reports_bleu_and_chrf_and_translates_from_the_command_line(somewhere, capsys):
     assert cli.main(["train", "--tsv", "pairs.tsv", "--epochs", "2", "--vocabulary-size", "40", *TINY]) == 0
     metrics = json.loads((somewhere / "runs" / "pairs" / "metrics.json").read_text())

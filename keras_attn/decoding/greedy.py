@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.errors import InputError
-from keras_attn.ids import END, PADDING, START
+from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
 
 class GreedyDecoder:
@@ -75,7 +75,7 @@ class GreedyDecoder:
 def _most_probable(log_probabilities):
     """The best token of each row; padding and start are never written."""
     ids = tf.range(tf.shape(log_probabilities)[1])
-    never = tf.logical_or(ids == PADDING, ids == START)
+    never = tf.reduce_any([ids == token for token in NEVER_WRITTEN], axis=0)
     return tf.argmax(tf.where(never, float("-inf"), log_probabilities), axis=1, output_type=tf.int32)
 
 

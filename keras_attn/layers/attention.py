@@ -1,22 +1,280 @@
-"""Dot-product attention with the call of a Bahdanau attention layer."""
+"""Attention: a score, an alignment, and the context vector that comes of them."""
 
 import keras
 from keras import ops
 
 from keras_attn import functional
+from keras_attn.errors import InputError
+from keras_attn.layers.alignments import ALIGNMENTS, Alignment, MonotonicAlignment
+from keras_attn.layers.memory import Memory
+from keras_attn.layers.parts import Matrix, part
+from keras_attn.layers.scores import SCORES, DotScore, Score
+from keras_attn.layers.time import over_time
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
-class BahdanauStyleDotAttention(keras.layers.Layer):
+class Attention(keras.layers.Layer):
     """Looks at the values with a query, and says where it looked.
 
-    The call is the one that Bahdanau-attention layers have in the tutorials people know, `(query, values) ->
-    (context vector, attention weights)`, with the dot product as its score instead of the additive network:
-
-    1. keys: the values, or their projection to the query's size;
-    2. scores: `query · key`, divided by `√units` if `scaled`;
-    3. attention weights: softmax of the scores over the unmasked source positions;
+    1. keys: the values as the score compares them with a query;
+    2. scores: how well the query fits each key;
+    3. attention weights: what the alignment makes of the scores, over the unmasked source positions;
     4. context vector: the sum of the values, each times its weight.
+
+    With several heads, query, keys and values are projected into as many smaller spaces, each is attended to by
+    itself, and the context vectors are joined and projected once more. The heads share the weights of the score.
+
+    Args:
+        score: a name, `"dot"`, `"scaled-dot"`, `"general"`, `"cosine"`, `"additive"`, `"normalized-additive"` or
+            `"location"`; or a layer, such as `AdditiveScore(coverage=True)`.
+        alignment: a name, `"global"`, `"local-m"`, `"local-p"` or `"monotonic"`; or a layer, such as
+            `LocalAlignment(window=5)`. Of a layer the attention makes its own copy, with that layer's precision.
+        heads: how many.
+        dropout: share of the weights that training sets to zero, from 0 up to, but without, 1; the same for all heads.
+        seed: optional seed of the dropout and of the alignment's noise.
+
+    Call arguments:
+        query: `(batch, units)` for one step, or `(batch, target_length, units)` for a whole target.
+        values: `(batch, source_length, memory_units)`.
+        mask: optional boolean `(batch, source_length)`, true where there is a token.
+        keys: optional; with them, values and keys are those of `remember(values)`, for a caller who asks about the same
+            values many times.
+        history: optional, see `first_history`; without it, the first query has nothing before it.
+        draws: optional, see `draw`; without them, the layer draws itself.
+        training: whether dropout and noise are on.
+
+    Output:
+        A pair. Context vector: `(batch, memory_units)`, or `(batch, target_length, memory_units)`; with several heads
+        `units` instead of `memory_units`. Attention weights before dropout, in float32: `(batch, source_length)`, or
+        `(batch, target_length, source_length)`; with several heads `(batch, heads, ...)`. A row without any token has
+        the weight zero everywhere.
+
+    Raises:
+        InputError: a name is unknown, or score, alignment, heads and sizes do not go together.
+
+    Example:
+        >>> attention = Attention("additive")
+        >>> context, weights = attention(keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8)))
+        >>> context.shape, weights.shape
+        (TensorShape([2, 8]), TensorShape([2, 5]))
+
+    Source: Bahdanau et al. 2015, section 3.1; Luong et al. 2015, section 3; Vaswani et al. 2017, section 3.2.2 (heads).
+    """
+
+    def __init__(self, score="dot", alignment="global", heads=1, dropout=0.0, seed=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the history stays in float32, whatever the rest is computed in
+        self.supports_masking = True  # a mask that rides on the values is neither needed nor passed on
+        self.score = self._part("score", score, Score, SCORES)
+        self.alignment = self._part("alignment", alignment, Alignment, ALIGNMENTS)
+        self.heads = heads
+        self.seed = seed
+        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        self.random = keras.random.SeedGenerator(seed)
+        self.projections = []  # of query, keys, values and context, with several heads
+        self._refuse_what_heads_cannot_do()
+
+    @property
+    def needs(self):
+        """What this attention must know of earlier queries: `position`, `previous`, `coverage`, or nothing."""
+        return (*self.alignment.needs, *(["coverage"] if self.score.needs_coverage else []))
+
+    def build(self, query_shape, values_shape):
+        self.alignment.build(query_shape)
+        if self.heads == 1:
+            self.score.build(query_shape, values_shape)
+            return
+        units = query_shape[-1]
+        if units % self.heads:
+            raise InputError(f"{self.heads} heads cannot share {units} units; choose units that {self.heads} divides.")
+        shapes = {"query": query_shape, "keys": values_shape, "values": values_shape, "context": query_shape}
+        for name, shape in shapes.items():
+            projection = Matrix(units, name=name, dtype=self.dtype_policy)
+            projection.build(shape)
+            self.projections.append(projection)
+        head_shape = (None, self.heads, None, units // self.heads)
+        self.score.build(head_shape, head_shape)
+
+    def remember(self, values, mask=None):
+        """What all queries about these values share.
+
+        Args:
+            values: `(batch, source_length, memory_units)`.
+            mask: optional boolean `(batch, source_length)`.
+
+        Returns:
+            `Memory`, whose fields are arguments of a call.
+
+        Raises:
+            InputError: the layer has no weights yet.
+        """
+        if not self.score.built:
+            raise InputError("This attention has no weights yet; call it once, or its build(), before remember().")
+        if mask is None:
+            mask = ops.ones(ops.shape(values)[:2], "bool")
+        values = ops.cast(values, self.compute_dtype)
+        if self.heads == 1:
+            return Memory(values, self.score.project(values), mask)
+        _, to_keys, to_values, _ = self.projections
+        keys = self.score.project(self._split(to_keys(values)))
+        return Memory(self._split(to_values(values)), keys, mask)
+
+    def first_history(self, memory):
+        """What is known of earlier queries when there were none: a dictionary with an entry for each of `needs`."""
+        nothing = ops.zeros_like(memory.mask, "float32")
+        first = {
+            "position": lambda: ops.sum(ops.zeros_like(memory.mask, "int32"), axis=1),
+            "previous": lambda: nothing + ops.cast(ops.equal(ops.arange(ops.shape(nothing)[1]), 0), "float32"),
+            "coverage": lambda: nothing,
+        }
+        return {name: first[name]() for name in self.needs}
+
+    def next_history(self, history, weights):
+        """What is known after one more query, whose weights were `(batch, source_length)`."""
+        following = {
+            "position": lambda position: position + 1,
+            "previous": lambda previous: weights,
+            "coverage": lambda coverage: coverage + weights,
+        }
+        return {name: following[name](value) for name, value in history.items()}
+
+    def draw(self, target_length, memory, training=None):
+        """The random numbers that a whole target takes: a dictionary, empty where there are none.
+
+        Returns:
+            Tensors `(batch, target_length, source_length)`: `noise` to add to the scores, `keep` to multiply the
+            weights with.
+        """
+        if not training:
+            return {}
+        batch, source_length = ops.shape(memory.mask)
+        shape = (batch, target_length, source_length)
+        draws = {}
+        if self.alignment.noise:
+            draws["noise"] = keras.random.normal(shape, stddev=self.alignment.noise, dtype="float32", seed=self.random)
+        if self.dropout.rate:
+            draws["keep"] = self.dropout(ops.ones(shape, self.compute_dtype), training=True)
+        return draws
+
+    def call(self, query, values, mask=None, keys=None, history=None, draws=None, training=None):
+        one_step = len(query.shape) == 2
+        query = ops.cast(query, self.compute_dtype)
+        if one_step:
+            query = ops.expand_dims(query, 1)
+        memory = self.remember(values, mask) if keys is None else Memory(values, keys, mask)
+        if memory.mask is None:
+            memory = memory._replace(mask=ops.ones((ops.shape(keys)[0], ops.shape(keys)[-2]), "bool"))
+        if history is None:
+            history = self.first_history(memory)
+        if draws is None:
+            draws = self.draw(ops.shape(query)[1], memory, training)
+        elif one_step:
+            draws = {name: ops.expand_dims(tensor, 1) for name, tensor in draws.items()}
+        weights = self._weigh(query, memory, history, draws.get("noise"), training)
+        context = self._context(weights, memory.values, draws.get("keep"))
+        if one_step:
+            context, weights = ops.squeeze(context, 1), ops.squeeze(weights, -2)
+        return context, weights
+
+    def scores(self, query, memory, history):
+        """How well queries fit the keys, before any alignment.
+
+        Args:
+            query: `(batch, target_length, units)`; with coverage, a target length of one.
+            memory: `Memory` from `remember`.
+            history: see `first_history`.
+
+        Returns:
+            `(batch, target_length, source_length)`, or with heads `(batch, heads, target_length, source_length)`.
+        """
+        if self.heads > 1:
+            query = self._split(self.projections[0](query))
+        return self.score(query, memory.keys, coverage=history.get("coverage"))
+
+    def _weigh(self, query, memory, history, noise, training):
+        one_at_a_time = {"previous", "coverage"} & set(self.needs)
+        if one_at_a_time and query.shape[1] != 1:
+            return self._weigh_one_at_a_time(query, memory, history, noise, training)
+        scores = self.scores(query, memory, history)
+        return self.alignment(scores, query, memory.mask, history, noise=noise, training=training)
+
+    def _weigh_one_at_a_time(self, query, memory, history, noise, training):
+        def step(inputs, history):
+            inputs = {name: ops.expand_dims(tensor, 1) for name, tensor in inputs.items()}
+            weights = self._weigh(inputs["query"], memory, history, inputs.get("noise"), training)
+            weights = ops.squeeze(weights, 1)
+            return weights, self.next_history(history, weights)
+
+        inputs = {"query": query} if noise is None else {"query": query, "noise": noise}
+        return over_time(step, history, ops.zeros_like(memory.mask, "float32"), inputs)
+
+    def _context(self, weights, values, keep):
+        if keep is not None:
+            weights = weights * ops.cast(ops.expand_dims(keep, 1) if self.heads > 1 else keep, ops.dtype(weights))
+        context = functional.context_vector(weights, values)
+        return self.projections[-1](self._join(context)) if self.heads > 1 else context
+
+    def _split(self, vectors):
+        """`(batch, length, units)` to `(batch, heads, length, units / heads)`."""
+        batch, length, units = ops.shape(vectors)
+        return ops.transpose(ops.reshape(vectors, (batch, length, self.heads, units // self.heads)), (0, 2, 1, 3))
+
+    def _join(self, vectors):
+        batch, heads, length, units = ops.shape(vectors)
+        return ops.reshape(ops.transpose(vectors, (0, 2, 1, 3)), (batch, length, heads * units))
+
+    def _part(self, role, given, kind, known):
+        """A layer of this attention's own from a name, a layer, or the configuration of one."""
+        if isinstance(given, str) and given in known:
+            return known[given](dtype=self.dtype_policy.name)
+        given = part(given)
+        if not isinstance(given, kind):
+            raise InputError(f"{role} is {given!r}, but only {', '.join(known)} are known, and layers of that kind.")
+        return type(given).from_config(given.get_config())
+
+    def _refuse_what_heads_cannot_do(self):
+        if self.heads < 1:
+            raise InputError(f"heads is {self.heads}, but it must be 1 or more.")
+        if self.heads == 1:
+            return
+        if not self.score.content_based:
+            raise InputError(
+                f"{self.heads} heads need a score that compares contents, but the location score looks at none; use one "
+                f"head, or another score such as 'scaled-dot'."
+            )
+        if self.score.needs_coverage or isinstance(self.alignment, MonotonicAlignment):
+            which = "coverage" if self.score.needs_coverage else "a monotonic alignment"
+            raise InputError(f"{which} follows one row of weights, but there are {self.heads} heads; use one head.")
+
+    def compute_mask(self, query, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, query_shape, values_shape):
+        leading = tuple(query_shape[:-1])
+        heads = () if self.heads == 1 else (self.heads,)
+        units = values_shape[-1] if self.heads == 1 else query_shape[-1]
+        return (*leading, units), (*leading[:1], *heads, *leading[1:], values_shape[-2])
+
+    def compute_output_spec(self, query, values, mask=None, keys=None, history=None, draws=None, training=None):
+        context, weights = self.compute_output_shape(query.shape, values.shape)
+        return keras.KerasTensor(context, self.compute_dtype), keras.KerasTensor(weights, "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "score": keras.layers.serialize(self.score),
+            "alignment": keras.layers.serialize(self.alignment),
+            "heads": self.heads,
+            "dropout": self.dropout.rate,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class BahdanauStyleDotAttention(Attention):
+    """Attention with the dot product, and the call that Bahdanau attention layers have in the tutorials people know.
+
+    `(query, values) -> (context vector, attention weights)`, as there, with `query · key` instead of the additive
+    network. Call arguments and output are those of `Attention`.
 
     Args:
         project_keys: `True` puts a matrix (without bias) between values and keys, `False` uses the values as keys,
@@ -25,20 +283,8 @@ class BahdanauStyleDotAttention(keras.layers.Layer):
         dropout: share of the weights that training sets to zero, from 0 up to, but without, 1.
         seed: optional seed of the dropout.
 
-    Call arguments:
-        query: `(batch, units)` for one step, or `(batch, target_length, units)` for a whole target.
-        values: `(batch, source_length, memory_units)`.
-        mask: optional boolean `(batch, source_length)`, true where there is a token.
-        keys: optional result of `project(values)`, for a caller who asks about the same values many times.
-        training: whether dropout is on.
-
-    Output:
-        A pair. Context vector: `(batch, memory_units)`, or `(batch, target_length, memory_units)`. Attention
-        weights before dropout, in float32: `(batch, source_length)`, or `(batch, target_length, source_length)`;
-        a row without any token has the weight zero everywhere.
-
     Raises:
-        ValueError: `project_keys` is `False` and query and values differ in size.
+        InputError: `project_keys` is `False` and query and values differ in size.
 
     Example:
         >>> attention = BahdanauStyleDotAttention()
@@ -50,59 +296,11 @@ class BahdanauStyleDotAttention(keras.layers.Layer):
     """
 
     def __init__(self, project_keys=None, scaled=False, dropout=0.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_masking = True  # a mask that rides on the values is neither needed nor passed on
-        self.project_keys = project_keys
-        self.scaled = scaled
-        self.seed = seed
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
-        self.projection = None
-
-    def build(self, query_shape, values_shape):
-        units, memory_units = query_shape[-1], values_shape[-1]
-        project = units != memory_units if self.project_keys is None else self.project_keys
-        if not project and units != memory_units:
-            raise ValueError(
-                f"project_keys=False needs query and values of the same size, but query has the shape "
-                f"{tuple(query_shape)} and values {tuple(values_shape)}; use project_keys=None or True."
-            )
-        if project:
-            self.projection = keras.layers.Dense(units, use_bias=False, name="keys", dtype=self.dtype_policy)
-            self.projection.build(values_shape)
-
-    def project(self, values):
-        """The keys of these values: `(batch, source_length, memory_units)` to `(batch, source_length, units)`."""
-        return values if self.projection is None else self.projection(values)
-
-    def call(self, query, values, mask=None, keys=None, training=None):
-        one_step = len(query.shape) == 2
-        if one_step:
-            query = ops.expand_dims(query, 1)
-        if keys is None:
-            keys = self.project(values)
-        score = functional.scaled_dot_score if self.scaled else functional.dot_score
-        weights = functional.attention_weights(score(query, keys), mask)
-        context = functional.context_vector(self.dropout(weights, training=training), values)
-        if one_step:
-            context, weights = ops.squeeze(context, 1), ops.squeeze(weights, 1)
-        return context, weights
-
-    def compute_mask(self, query, previous_mask=None):
-        return None
-
-    def compute_output_shape(self, query_shape, values_shape):
-        leading = tuple(query_shape[:-1])
-        return leading + (values_shape[-1],), leading + (values_shape[-2],)
-
-    def compute_output_spec(self, query, values, mask=None, keys=None, training=None):
-        context, weights = self.compute_output_shape(query.shape, values.shape)
-        return keras.KerasTensor(context, self.compute_dtype), keras.KerasTensor(weights, "float32")
+        policy = {"dtype": kwargs["dtype"]} if "dtype" in kwargs else {}
+        super().__init__(DotScore(scaled, project_keys, **policy), dropout=dropout, seed=seed, **kwargs)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "project_keys": self.project_keys,
-            "scaled": self.scaled,
-            "dropout": self.dropout.rate,
-            "seed": self.seed,
-        }
+        config = super().get_config()
+        for name in ("score", "alignment", "heads"):
+            del config[name]
+        return {**config, "project_keys": self.score.project_keys, "scaled": self.score.scaled}

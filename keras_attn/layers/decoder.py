@@ -3,84 +3,99 @@
 import keras
 from keras import ops
 
-from keras_attn.layers.attention import BahdanauStyleDotAttention
+from keras_attn.errors import InputError
 from keras_attn.layers.memory import Memory
-from keras_attn.layers.recurrent import embedding, recurrent_layer
+from keras_attn.layers.parts import part
+from keras_attn.layers.time import over_time
+from keras_attn.layers.wirings import WIRINGS
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class Decoder(keras.layers.Layer):
-    """Writes the target with a stack of recurrent layers that attend to the memory.
+    """Writes the target with a stack of recurrent layers that attends to the memory.
 
-    1. embedding of the tokens, with dropout;
-    2. recurrent layers, from the bridge's state on;
-    3. attention: the top layer's hidden state asks, the memory answers with a context vector;
-    4. attentional vector: `tanh(W [hidden state; context vector] + b)`, with dropout;
+    With the default wiring, for each position of the target:
+
+    1. embedding of the token;
+    2. recurrent layers, from the state of the position before;
+    3. attention: the top layer's output asks, the memory answers with a context vector;
+    4. attentional vector: `tanh(W [output; context vector] + b)`, with dropout;
     5. logits: one number for each id of the target vocabulary.
 
-    Calling the layer goes over a whole target at once, as training with teacher forcing does; `step` goes one token
-    further, as decoding does. Both give the same numbers.
+    The other wirings change who asks in step 3 and where its answer goes, see `Wiring`.
+
+    Calling the layer goes over a whole target, as training with teacher forcing does; `step` goes one token further, as
+    decoding does. Both give the same numbers. Where nothing flows from the attention back into the recurrent layers,
+    the call runs each part over the whole target at once; where something does, position by position.
 
     Args:
-        vocabulary_size: how many ids there are.
-        units: size of the state of each layer, and of the attentional vector.
-        embedding_units: size of the embedding; `units` if `None`.
-        layers: how many recurrent layers.
-        cell: `"gru"` or `"lstm"`.
-        dropout: share of the embedding, of what goes from layer to layer and of the attentional vector that
-            training sets to zero.
-        project_keys, scaled, attention_dropout: as in `BahdanauStyleDotAttention`.
+        embedding: `TokenEmbedding`; a tied one is also the matrix of step 5.
+        stack: `RecurrentStack` that reads forward.
+        attention: `Attention`; `None` with the wiring `"none"`.
+        wiring: `"luong"`, `"bahdanau"`, `"gnmt"` or `"none"`.
+        input_feeding: whether the attentional vector joins the next position's input (`"luong"` alone).
+        dropout: share of the attentional vector that training sets to zero.
 
     Call arguments:
         target: int `(batch, target_length)`, beginning with the start token.
-        state: a list for each layer, of tensors `(batch, units)`.
+        state: from `first_state`.
         memory: `Memory` from `remember`.
         training: whether dropout is on.
 
     Output:
         A pair. Logits: `(batch, target_length, vocabulary_size)`. Attention weights:
-        `(batch, target_length, source_length)`.
+        `(batch, target_length, source_length)`, the mean over several heads; zeros without attention.
 
-    Source: Luong et al. 2015, section 3 and equation 5, with the bias of the usual tanh layer.
+    Raises:
+        InputError: the parts do not go together.
+
+    Source: see `WIRINGS`; Luong et al. 2015, section 3.3 (input feeding), with the bias of the usual tanh layer.
     """
 
-    def __init__(
-        self,
-        vocabulary_size,
-        units,
-        embedding_units=None,
-        layers=1,
-        cell="gru",
-        dropout=0.0,
-        project_keys=None,
-        scaled=True,
-        attention_dropout=0.0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.vocabulary_size = vocabulary_size
-        self.units = units
-        self.embedding_units = embedding_units or units
-        self.cell = cell
+    def __init__(self, embedding, stack, attention=None, wiring="luong", input_feeding=False, dropout=0.0, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the attention's history stays in float32
+        if wiring not in WIRINGS:
+            raise InputError(f"wiring is {wiring!r}, but only {', '.join(WIRINGS)} are known.")
+        self.embedding = part(embedding)
+        self.stack = part(stack)
+        self.attention = part(attention)
+        self.wiring_name = wiring
+        self.wiring = WIRINGS[wiring]
+        self.input_feeding = input_feeding
         policy = {"dtype": self.dtype_policy}
-        self.embedding = embedding(vocabulary_size, self.embedding_units, **policy)
         self.dropout = keras.layers.Dropout(dropout, **policy)
-        self.recurrent = [recurrent_layer(cell, units, **policy) for _ in range(layers)]
-        self.attention = BahdanauStyleDotAttention(project_keys, scaled, attention_dropout, **policy)
-        self.attentional = keras.layers.Dense(units, activation="tanh", name="attentional", **policy)
-        self.logits = keras.layers.Dense(vocabulary_size, name="logits", **policy)
+        units = self.stack.units
+        self.attentional = None
+        if self.wiring.readout:
+            self.attentional = keras.layers.Dense(units, activation="tanh", name="attentional", **policy)
+        self.logits = None
+        if not self.embedding.tied:
+            self.logits = keras.layers.Dense(self.embedding.vocabulary_size, name="logits", **policy)
+        self._refuse_parts_that_do_not_fit()
 
-    def build(self, target_shape, state_shape, memory_shape):
-        values_shape = memory_shape[0]
+    @property
+    def feeds_back(self):
+        """Whether anything flows from the attention back into the recurrent layers."""
+        return self.wiring.context_joins != "none" or self.input_feeding
+
+    def build(self, target_shape, values_shape):
+        units = self.stack.units
+        hidden_shape = (None, None, units)
+        context_units = 0
+        if self.attention is not None:
+            self.attention.build(hidden_shape, values_shape)
+            context_units = self.attention.compute_output_shape(hidden_shape, values_shape)[0][-1]
         self.embedding.build(target_shape)
-        size = self.embedding_units
-        for layer in self.recurrent:
-            layer.build((*target_shape, size))
-            size = self.units
-        hidden_shape = (*target_shape, self.units)
-        self.attention.build(hidden_shape, values_shape)
-        self.attentional.build((*target_shape, self.units + values_shape[-1]))
-        self.logits.build(hidden_shape)
+        joined = {"none": 0, "first": 1, "all": self.stack.layers}[self.wiring.context_joins]
+        side_units = [context_units] * joined + [0] * (self.stack.layers - joined)
+        if self.input_feeding:
+            side_units[0] = units
+        self.stack.build((None, None, self.embedding.units), side_units)
+        if self.attentional is not None:
+            sizes = {"hidden": units, "context": context_units, "embedded": self.embedding.units}
+            self.attentional.build((None, None, sum(sizes[name] for name in self.wiring.readout)))
+        if self.logits is not None:
+            self.logits.build(hidden_shape)
 
     def remember(self, values, mask):
         """The memory of a source sentence, its keys projected once for all steps.
@@ -92,50 +107,146 @@ class Decoder(keras.layers.Layer):
         Returns:
             `Memory`.
         """
-        return Memory(values, self.attention.project(values), mask)
+        return Memory(values, values, mask) if self.attention is None else self.attention.remember(values, mask)
+
+    def first_state(self, recurrent, memory):
+        """The state before the first token: a dictionary of all that a step hands to the next.
+
+        Args:
+            recurrent: a list for each layer, of tensors `(batch, units)`, from a bridge.
+            memory: `Memory`.
+        """
+        state = {"recurrent": recurrent}
+        if self.attention is not None:
+            state["history"] = self.attention.first_history(memory)
+        if self.input_feeding:
+            state["attentional"] = ops.zeros_like(recurrent[0][0])
+        return state
 
     def call(self, target, state, memory, training=None):
-        hidden = self.embedding(target)
-        for layer, layer_state in zip(self.recurrent, state):
-            hidden = self.dropout(hidden, training=training)
-            hidden, *_ = layer(hidden, initial_state=layer_state, training=training)
-        return self._attend(hidden, memory, training)
+        embedded = self.embedding(target)
+        go = self._position_by_position if self.feeds_back else self._all_at_once
+        outputs, weights = go(embedded, state, memory, training)
+        return self._logits(self.dropout(outputs, training=training)), weights
 
     def step(self, tokens, state, memory):
         """One token further.
 
         Args:
             tokens: int `(batch,)`, the last token of each sentence (at first the start token).
-            state: a list for each layer, of tensors `(batch, units)`.
+            state: from `first_state` or the step before.
             memory: `Memory`.
 
         Returns:
             Logits `(batch, vocabulary_size)`, the new state, and attention weights `(batch, source_length)`.
         """
-        hidden = self.embedding(tokens)
-        new_state = []
-        for layer, layer_state in zip(self.recurrent, state):
-            hidden, layer_state = layer.cell(hidden, layer_state)
-            new_state.append(list(layer_state))
-        logits, weights = self._attend(hidden, memory, training=False)
-        return logits, new_state, weights
+        output, state, weights = self._advance(self.embedding(tokens), state, memory)
+        return self._logits(output), state, weights
 
-    def _attend(self, hidden, memory, training):
-        """From hidden states (one step or all) to logits and attention weights."""
-        context, weights = self.attention(hidden, memory.values, mask=memory.mask, keys=memory.keys, training=training)
-        attentional = self.attentional(ops.concatenate([hidden, context], axis=-1))
-        return self.logits(self.dropout(attentional, training=training)), weights
+    def query(self, tokens, state):
+        """What asks in the `step` with the same arguments: `(batch, units)`."""
+        if self.wiring.asks == "new":
+            return self.stack.step(self.embedding(tokens), state["recurrent"], state.get("attentional"))[0]
+        return self._previous_query(state)
+
+    def _all_at_once(self, embedded, state, memory, training):
+        hidden, _ = self.stack(embedded, state["recurrent"], training=training)
+        if self.attention is None:
+            shape = (*ops.shape(embedded)[:2], ops.shape(memory.mask)[1])
+            return hidden, ops.zeros(shape, "float32")
+        context, weights = self._look(hidden, state, memory, None, training)
+        return self._read_out(hidden, context, embedded), weights
+
+    def _position_by_position(self, embedded, state, memory, training):
+        draws = {"stack": self.stack.draw(embedded, training)}
+        draws["attention"] = self.attention.draw(ops.shape(embedded)[1], memory, training)
+
+        def step(inputs, state):
+            output, state, weights = self._advance(inputs["embedded"], state, memory, inputs["draws"], training)
+            return {"output": output, "weights": weights}, state
+
+        outputs = {
+            "output": ops.zeros_like(state["recurrent"][-1][0]),
+            "weights": ops.zeros_like(memory.mask, "float32"),
+        }
+        if training:
+            self.stack.draw_recurrent(state["recurrent"])
+        try:
+            results = over_time(step, state, outputs, {"embedded": embedded, "draws": draws})
+        finally:
+            self.stack.forget_recurrent()
+        return results["output"], results["weights"]
+
+    def _advance(self, embedded, state, memory, draws=None, training=False):
+        """One position: what the softmax sees `(batch, units)`, the new state, and the weights."""
+        draws = draws or {"stack": [], "attention": {}}
+        context = weights = None
+        if self.wiring.asks and self.wiring.asks != "new":
+            query = self._previous_query(state)
+            context, weights = self._look(query, state, memory, draws["attention"], training)
+        side = state["attentional"] if self.input_feeding else context
+        hidden, recurrent = self.stack.step(embedded, state["recurrent"], side, draws["stack"], training)
+        if self.wiring.asks == "new":
+            context, weights = self._look(hidden, state, memory, draws["attention"], training)
+        output = self._read_out(hidden, context, embedded)
+        new_state = {"recurrent": recurrent}
+        if self.attention is None:
+            weights = ops.zeros_like(memory.mask, "float32")
+        else:
+            new_state["history"] = self.attention.next_history(state["history"], weights)
+        if self.input_feeding:
+            new_state["attentional"] = output
+        return output, new_state, weights
+
+    def _previous_query(self, state):
+        layer = {"previous top": -1, "previous bottom": 0}[self.wiring.asks]
+        return state["recurrent"][layer][0]
+
+    def _look(self, query, state, memory, draws, training):
+        context, weights = self.attention(
+            query,
+            memory.values,
+            mask=memory.mask,
+            keys=memory.keys,
+            history=state["history"],
+            draws=draws,
+            training=training,
+        )
+        context = ops.cast(context, self.compute_dtype)  # an attention may be in another precision
+        return context, weights if self.attention.heads == 1 else ops.mean(weights, axis=1)
+
+    def _read_out(self, hidden, context, embedded):
+        if self.attentional is None:
+            return hidden
+        parts = {"hidden": hidden, "context": context, "embedded": embedded}
+        return self.attentional(ops.concatenate([parts[name] for name in self.wiring.readout], axis=-1))
+
+    def _logits(self, outputs):
+        return self.embedding.logits(outputs) if self.logits is None else self.logits(outputs)
+
+    def _refuse_parts_that_do_not_fit(self):
+        if self.wiring.asks and self.attention is None:
+            raise InputError(f"wiring={self.wiring_name!r} needs an attention; give one, or choose wiring='none'.")
+        if self.attention is not None and not self.wiring.asks:
+            raise InputError("wiring='none' has no attention, so none can be given; choose wiring='luong' to use it.")
+        if self.input_feeding and self.wiring_name != "luong":
+            raise InputError(
+                f"input_feeding hands on the attentional vector of wiring='luong', but wiring is {self.wiring_name!r}; "
+                f"leave one of them out."
+            )
+        if self.embedding.tied and self.embedding.units != self.stack.units:
+            raise InputError(
+                f"A softmax that is tied to the target embedding needs vectors of one size, but the embedding has "
+                f"{self.embedding.units} units and the decoder {self.stack.units}; make embedding_units equal to units."
+            )
 
     def get_config(self):
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "units": self.units,
-            "embedding_units": self.embedding_units,
-            "layers": len(self.recurrent),
-            "cell": self.cell,
+            "embedding": keras.layers.serialize(self.embedding),
+            "stack": keras.layers.serialize(self.stack),
+            "attention": self.attention and keras.layers.serialize(self.attention),
+            "wiring": self.wiring_name,
+            "input_feeding": self.input_feeding,
             "dropout": self.dropout.rate,
-            "project_keys": self.attention.project_keys,
-            "scaled": self.attention.scaled,
-            "attention_dropout": self.attention.dropout.rate,
         }

@@ -1,26 +1,17 @@
 """The encoder: token ids in, one state for every source position out."""
 
 import keras
-from keras import ops
 
-from keras_attn.layers.recurrent import embedding, recurrent_layer, states_of
+from keras_attn.layers.parts import part
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class Encoder(keras.layers.Layer):
-    """Reads the source sentence with a stack of recurrent layers.
-
-    1. embedding of the ids, with dropout;
-    2. each layer reads the sentence (both ways and side by side if `bidirectional`), with dropout in between.
+    """Reads the source sentence: ids to vectors, and a stack of recurrent layers over them.
 
     Args:
-        vocabulary_size: how many ids there are.
-        units: size of the state of each layer and direction.
-        embedding_units: size of the embedding; `units` if `None`.
-        layers: how many recurrent layers.
-        cell: `"gru"` or `"lstm"`.
-        bidirectional: whether each layer reads in both directions.
-        dropout: share of the embedding and of what goes from layer to layer that training sets to zero.
+        embedding: `TokenEmbedding`.
+        stack: `RecurrentStack`.
 
     Call arguments:
         source: int `(batch, source_length)`.
@@ -28,78 +19,34 @@ class Encoder(keras.layers.Layer):
         training: whether dropout is on.
 
     Output:
-        A pair. Values: `(batch, source_length, memory_units)`, where `memory_units` is `units`, or twice that if
-        `bidirectional`; what stands at a masked position means nothing. State: one list a layer, of one tensor
-        (GRU: hidden state) or two (LSTM: hidden and cell state) of shape `(batch, memory_units)`, as it was after
-        the last token (and for the way back, after the first).
+        A pair. Values: `(batch, source_length, memory_units)`; what stands at a masked position means nothing. State:
+        the final state of the stack, as it was after the last token (and for the way back, after the first).
 
     Source: Bahdanau et al. 2015, section 3.2.
     """
 
-    def __init__(
-        self,
-        vocabulary_size,
-        units,
-        embedding_units=None,
-        layers=1,
-        cell="gru",
-        bidirectional=True,
-        dropout=0.0,
-        **kwargs,
-    ):
+    def __init__(self, embedding, stack, **kwargs):
         super().__init__(**kwargs)
-        self.vocabulary_size = vocabulary_size
-        self.units = units
-        self.embedding_units = embedding_units or units
-        self.cell = cell
-        self.bidirectional = bidirectional
-        policy = {"dtype": self.dtype_policy}
-        self.embedding = embedding(vocabulary_size, self.embedding_units, **policy)
-        self.dropout = keras.layers.Dropout(dropout, **policy)
-        self.recurrent = [recurrent_layer(cell, units, **policy) for _ in range(layers)]
-        if bidirectional:
-            self.recurrent = [keras.layers.Bidirectional(layer, **policy) for layer in self.recurrent]
+        self.embedding = part(embedding)
+        self.stack = part(stack)
 
     @property
     def memory_units(self):
-        """Size of the values and of the final state."""
-        return self.units * (2 if self.bidirectional else 1)
+        """Size of the values."""
+        return self.stack.output_units
 
     @property
     def state_shape(self):
-        """Shapes of the final state: a list for each layer."""
-        return [[(None, self.memory_units)] * states_of(self.cell) for _ in self.recurrent]
+        """Shapes of the final state, see `RecurrentStack`."""
+        return self.stack.state_shape
 
     def build(self, source_shape):
         self.embedding.build(source_shape)
-        size = self.embedding_units
-        for layer in self.recurrent:
-            layer.build((*source_shape, size))
-            size = self.memory_units
+        self.stack.build((*source_shape, self.embedding.units))
 
     def call(self, source, mask, training=None):
-        values = self.embedding(source)
-        state = []
-        for layer in self.recurrent:
-            values = self.dropout(values, training=training)
-            values, *final = layer(values, mask=mask, training=training)
-            state.append(self._join_directions(final))
-        return values, state
-
-    def _join_directions(self, final):
-        if not self.bidirectional:
-            return final
-        half = len(final) // 2
-        return [ops.concatenate(pair, axis=-1) for pair in zip(final[:half], final[half:])]
+        return self.stack(self.embedding(source), mask=mask, training=training)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "units": self.units,
-            "embedding_units": self.embedding_units,
-            "layers": len(self.recurrent),
-            "cell": self.cell,
-            "bidirectional": self.bidirectional,
-            "dropout": self.dropout.rate,
-        }
+        own = {"embedding": keras.layers.serialize(self.embedding), "stack": keras.layers.serialize(self.stack)}
+        return {**super().get_config(), **own}

@@ -71,4 +71,3 @@ def token_weights(labels, sample_weight=None):
     if len(sample_weight.shape) == 1:
         sample_weight = ops.expand_dims(sample_weight, -1)
     return weights * sample_weight
-

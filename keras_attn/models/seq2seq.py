@@ -3,8 +3,11 @@
 import keras
 from keras import ops
 
+from keras_attn import functional
+from keras_attn.errors import InputError
 from keras_attn.ids import PADDING
-from keras_attn.layers import Bridge, Decoder, Encoder, Memory
+from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
+from keras_attn.layers.parts import part
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -21,13 +24,26 @@ class AttentionSeq2Seq(keras.Model):
         embedding_units: size of the embeddings; `units` if `None`.
         encoder_layers, decoder_layers: how many recurrent layers.
         cell: `"gru"` or `"lstm"`.
-        bidirectional: whether the encoder reads in both directions.
-        bridge: `"dense"` or `"copy"`, see `Bridge`.
-        project_keys, attention_dropout: as in `BahdanauStyleDotAttention`.
-        scaled: whether the scores are divided by the root of their size. Without it the scores of some hundred units
-            are so large from the start that the softmax picks one position, gets hardly any gradient and never learns
-            where to look.
-        dropout: share of embeddings, layer inputs and attentional vector that training sets to zero.
+        bidirectional: whether the encoder reads in both directions, `"first"`: in its lowest layer alone. `None`:
+            as the wiring's paper has it, that is `"first"` for `"gnmt"` and `True` otherwise.
+        bridge: what the decoder starts from, `"dense"`, `"copy"`, `"mean"` or `"zero"`, see `Bridge`.
+        wiring: how attention and recurrent layers are joined, `"luong"`, `"bahdanau"`, `"gnmt"` or `"none"`, see
+            `Wiring`.
+        attention: the name of a score, or an `Attention` of any kind, of which the model makes its own copy, with that
+            layer's precision. `None`:
+            `"scaled-dot"`, or no attention with the wiring `"none"`. Scores that are not scaled grow with the units;
+            with some hundreds of them the softmax picks one position from the start, gets hardly any gradient and
+            never learns where to look.
+        input_feeding: whether the attentional vector joins the next position's input (wiring `"luong"`).
+        coverage_loss: how much of `functional.coverage_loss` is added to the loss in `fit`, as a mean over all real
+            tokens.
+        residual: whether each layer's input is added to its output, see `RecurrentStack`. `None`: with the wiring
+            `"gnmt"`, as in its paper.
+        layer_normalization: whether each recurrent layer's output is normalised.
+        dropout: share of each recurrent layer's input and of the attentional vector that training sets to zero.
+        recurrent_dropout: share of the recurrent states that training hides, the same at all positions.
+        tied_softmax: whether the target embedding is also the matrix of the softmax.
+        tied_embeddings: whether source and target have one embedding, for a vocabulary that they share.
 
     Call arguments:
         inputs: a dictionary with int `source` `(batch, source_length)` and int `target` `(batch, target_length)`,
@@ -38,7 +54,7 @@ class AttentionSeq2Seq(keras.Model):
         Logits `(batch, target_length, target_vocabulary_size)`.
 
     Raises:
-        ValueError: a size is not positive, or a name is unknown.
+        InputError: a size is not positive, a name is unknown, or the parts do not go together.
 
     Example:
         >>> model = AttentionSeq2Seq(source_vocabulary_size=100, target_vocabulary_size=50, units=16)
@@ -55,15 +71,30 @@ class AttentionSeq2Seq(keras.Model):
         encoder_layers=1,
         decoder_layers=1,
         cell="gru",
-        bidirectional=True,
+        bidirectional=None,
         bridge="dense",
-        project_keys=None,
-        scaled=True,
+        wiring="luong",
+        attention=None,
+        input_feeding=False,
+        coverage_loss=0.0,
+        residual=None,
+        layer_normalization=False,
         dropout=0.0,
-        attention_dropout=0.0,
+        recurrent_dropout=0.0,
+        tied_softmax=False,
+        tied_embeddings=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        policy = {"dtype": self.dtype_policy}
+        if attention is None and wiring != "none":
+            attention = "scaled-dot"
+        if isinstance(attention, str):
+            attention = Attention(attention, **policy)
+        elif isinstance(attention, dict):
+            attention = part(attention)
+        elif attention is not None:
+            attention = Attention.from_config(attention.get_config())
         self._arguments = {
             "source_vocabulary_size": source_vocabulary_size,
             "target_vocabulary_size": target_vocabulary_size,
@@ -74,25 +105,50 @@ class AttentionSeq2Seq(keras.Model):
             "cell": cell,
             "bidirectional": bidirectional,
             "bridge": bridge,
-            "project_keys": project_keys,
-            "scaled": scaled,
+            "wiring": wiring,
+            "attention": attention and keras.layers.serialize(attention),
+            "input_feeding": input_feeding,
+            "coverage_loss": coverage_loss,
+            "residual": residual,
+            "layer_normalization": layer_normalization,
             "dropout": dropout,
-            "attention_dropout": attention_dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "tied_softmax": tied_softmax,
+            "tied_embeddings": tied_embeddings,
         }
-        _refuse_sizes_below_one(self._arguments)
-        shared = {"embedding_units": embedding_units, "cell": cell, "dropout": dropout, "dtype": self.dtype_policy}
-        self.encoder = Encoder(
-            source_vocabulary_size, units, layers=encoder_layers, bidirectional=bidirectional, **shared
-        )
-        self.bridge = Bridge(units, decoder_layers, bridge, dtype=self.dtype_policy)
+        _refuse_what_does_not_fit(self._arguments)
+        if bidirectional is None:
+            bidirectional = "first" if wiring == "gnmt" else True
+        stack = {
+            "cell": cell,
+            "residual": wiring == "gnmt" if residual is None else residual,
+            "layer_normalization": layer_normalization,
+            "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout,
+            **policy,
+        }
+        target_embedding = TokenEmbedding(target_vocabulary_size, embedding_units or units, tied_softmax, **policy)
+        source_embedding = target_embedding
+        if not tied_embeddings:
+            source_embedding = TokenEmbedding(source_vocabulary_size, embedding_units or units, **policy)
+        encoder_stack = RecurrentStack(units, encoder_layers, bidirectional=bidirectional, **stack)
+        decoder_stack = RecurrentStack(units, decoder_layers, **stack)
+        if residual and not encoder_stack.residual_connections + decoder_stack.residual_connections:
+            raise InputError(
+                "residual connections go between layers of one size, but no two of these follow each other; choose more "
+                "layers."
+            )
+        self.coverage_loss = coverage_loss
+        self.encoder = Encoder(source_embedding, encoder_stack, **policy)
+        self.bridge = Bridge(units, decoder_layers, bridge, **policy)
         self.decoder = Decoder(
-            target_vocabulary_size,
-            units,
-            layers=decoder_layers,
-            project_keys=project_keys,
-            scaled=scaled,
-            attention_dropout=attention_dropout,
-            **shared,
+            target_embedding,
+            decoder_stack,
+            attention,
+            wiring=wiring,
+            input_feeding=input_feeding,
+            dropout=dropout,
+            **policy,
         )
 
     def build(self, input_shape=None):
@@ -102,9 +158,8 @@ class AttentionSeq2Seq(keras.Model):
         ids_shape = (None, None)
         values_shape = (None, None, self.encoder.memory_units)
         self.encoder.build(ids_shape)
-        self.bridge.build(self.encoder.state_shape)
-        state_shape = self.bridge.compute_output_shape(self.encoder.state_shape)
-        self.decoder.build(ids_shape, state_shape, Memory(values_shape, None, ids_shape))
+        self.bridge.build(self.encoder.state_shape, values_shape)
+        self.decoder.build(ids_shape, values_shape)
         self.built = True
 
     def encode(self, source, training=None):
@@ -119,7 +174,8 @@ class AttentionSeq2Seq(keras.Model):
         """
         mask = ops.not_equal(source, PADDING)
         values, state = self.encoder(source, mask, training=training)
-        return self.decoder.remember(values, mask), self.bridge(state)
+        memory = self.decoder.remember(values, mask)
+        return memory, self.decoder.first_state(self.bridge(state, values, mask), memory)
 
     def step(self, tokens, state, memory):
         """Writes one token further: `tokens (batch,) -> logits (batch, target_vocabulary_size), state, weights
@@ -140,14 +196,30 @@ class AttentionSeq2Seq(keras.Model):
 
     def call(self, inputs, training=None):
         memory, state = self.encode(inputs["source"], training=training)
-        logits, _ = self.decoder(inputs["target"], state, memory, training=training)
+        logits, weights = self.decoder(inputs["target"], state, memory, training=training)
+        if self.coverage_loss:
+            self.add_loss(self.coverage_loss * _mean_coverage_loss(weights, inputs["target"]))
         return logits
 
     def get_config(self):
         return {**super().get_config(), **self._arguments}
 
 
-def _refuse_sizes_below_one(arguments):
+def _mean_coverage_loss(weights, target):
+    real = ops.cast(ops.not_equal(target, PADDING), "float32")
+    total = ops.sum(functional.coverage_loss(weights) * real)
+    return total / ops.maximum(ops.sum(real), 1.0)
+
+
+def _refuse_what_does_not_fit(arguments):
     for name, value in arguments.items():
         if name.endswith(("size", "units", "layers")) and value is not None and value < 1:
-            raise ValueError(f"{name} is {value}, but it must be 1 or more.")
+            raise InputError(f"{name} is {value}, but it must be 1 or more.")
+    sizes = arguments["source_vocabulary_size"], arguments["target_vocabulary_size"]
+    if arguments["tied_embeddings"] and sizes[0] != sizes[1]:
+        raise InputError(
+            f"tied_embeddings needs one vocabulary for source and target, but they have {sizes[0]} and {sizes[1]} ids; "
+            f"learn one from both sides, or leave it out."
+        )
+    if arguments["coverage_loss"] and arguments["attention"] is None:
+        raise InputError("coverage_loss needs attention weights, but wiring='none' has none; leave one of them out.")

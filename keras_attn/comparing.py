@@ -1,0 +1,173 @@
+"""Training with one attention after the other on the same task, for the same time, and one table of the results."""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from keras_attn import files
+from keras_attn.config import CHOICES
+from keras_attn.data import batches
+from keras_attn.errors import InputError
+from keras_attn.plotting import plot_attention_grid
+from keras_attn.training import compile_model, learn_texts, load_parts, measure, new_model, worth_drawing
+from keras_attn.translator import Translator
+
+RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "attention.png"
+
+
+def variants(config, attentions, wirings):
+    """The configurations that names stand for, `config` with another attention and wiring each.
+
+    Args:
+        config: `TrainingConfig`.
+        attentions: names of a score, an alignment, both with a plus sign between (`additive+local-p`), `coverage` added
+            to them, or `none`.
+        wirings: names of a wiring, or `luong+input-feeding`.
+
+    Returns:
+        A dictionary from `(attention, wiring)` to `TrainingConfig`; no attention stands once, without a wiring.
+
+    Raises:
+        InputError: a name is unknown, or an attention and a wiring do not go together.
+    """
+    found = {}
+    for wiring in wirings:
+        base, *feeding = wiring.split("+")
+        if base not in CHOICES["wiring"] or base == "none" or feeding not in ([], ["input-feeding"]):
+            raise InputError(f"{wiring!r} is no wiring; known are luong, luong+input-feeding, bahdanau and gnmt.")
+        for attention in attentions:
+            if attention == "none":
+                found["none", "none"] = dataclasses.replace(config, wiring="none")
+                continue
+            chosen = {name: value for part in attention.split("+") for name, value in _meaning(part).items()}
+            found[attention, wiring] = dataclasses.replace(config, wiring=base, input_feeding=bool(feeding), **chosen)
+    for variant in found.values():
+        new_model(variant.resolved()).build()  # what does not fit together is refused before anything is trained
+    return found
+
+
+def compare(config, attentions, wirings, folder, overwrite=False):
+    """Trains each variant for the same number of epochs and says how they did.
+
+    Args:
+        config: `TrainingConfig` of what they have in common.
+        attentions, wirings: see `variants`.
+        folder: where `compare.json`, `compare.md` and `attention.png` are written; the first two after each variant.
+        overwrite: whether those of an earlier comparison may be replaced.
+
+    Returns:
+        A list of dictionaries, one for each variant.
+
+    Raises:
+        InputError: see `variants`; or the folder holds another comparison.
+    """
+    config, folder = config.resolved(), pathlib.Path(folder)
+    configs = variants(config, attentions, wirings)
+    if (folder / RESULTS).exists() and not overwrite:
+        raise InputError(
+            f"{folder} holds another comparison; add --overwrite to replace it, or choose another --output."
+        )
+    keras.utils.set_random_seed(config.seed)
+    parts = load_parts(config)
+    texts = learn_texts(config, parts.train)
+    rows, panels = [], []
+    for (attention, wiring), variant in configs.items():
+        print(f"{attention}, {wiring} ...", flush=True)
+        row, translations = _train_and_measure(variant, parts, texts)
+        rows.append({"attention": attention, "wiring": wiring, **row})
+        if len(rows) == 1:
+            shown = next(iter(worth_drawing(translations)), 0)
+        if attention != "none":
+            translation = translations[shown]
+            title = f"{attention}, {wiring}"
+            panels.append((title, translation.attention, translation.source_tokens, translation.tokens))
+        files.write_text(folder / RESULTS, json.dumps({"training": config.to_dict(), "results": rows}, indent=1) + "\n")
+        files.write_text(folder / TABLE, table(rows) + "\n")
+    if panels:
+        plot_attention_grid(panels, folder / PICTURE)
+    print(f"\n{table(rows)}\n\nIn {folder}: {RESULTS}, {TABLE} and {PICTURE}")
+    return rows
+
+
+def table(rows):
+    """The results as a table in Markdown, which reads as well in a terminal."""
+    quality = ("BLEU", lambda row: f"{row['bleu']:.1f}")
+    if "bleu" not in rows[0]:
+        quality = ("exact match", lambda row: f"{100 * row['exact_match']:.2f} %")
+    columns = {
+        "attention": lambda row: row["attention"],
+        "wiring": lambda row: row["wiring"],
+        "parameters": lambda row: f"{row['parameters']:,}",
+        "ms/step": lambda row: f"{row['milliseconds_per_step']:.0f}",
+        "loss": lambda row: f"{row['validation_loss']:.3f}",
+        quality[0]: quality[1],
+        "sharpness": lambda row: "-" if row["sharpness"] is None else f"{row['sharpness']:.2f}",
+    }
+    cells = [list(columns), *([show(row) for show in columns.values()] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells)
+
+
+def _meaning(name):
+    """What one part of an attention's name sets in the configuration."""
+    if name == "coverage":
+        return {"coverage": True}
+    for field in ("attention", "alignment"):
+        if name in CHOICES[field]:
+            return {field: name}
+    known = (*CHOICES["attention"], *CHOICES["alignment"], "coverage", "none")
+    raise InputError(f"{name!r} is no attention; known are {', '.join(known)}, and several joined by +.")
+
+
+def _train_and_measure(config, parts, texts):
+    keras.utils.set_random_seed(config.seed)
+    options = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
+    training = batches(parts.train, *texts, **options, seed=config.seed, max_length=config.max_length)
+    epochs = config.epochs_for(len(training))
+    model = new_model(config, *(text.vocabulary_size for text in texts))
+    compile_model(model, config, steps=epochs * len(training))
+    times = _StepTimes()
+    history = model.fit(
+        training,
+        validation_data=batches(parts.validation, *texts, **options),
+        epochs=epochs,
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+        callbacks=[times, keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)],
+    ).history
+    translations = Translator(model, *texts).translate([source for source, _ in parts.test])
+    return {
+        "parameters": model.count_params(),
+        "milliseconds_per_step": times.median,
+        "validation_loss": min(history["val_loss"]),
+        **measure(config, parts.test, translations, texts[1]),
+        "sharpness": _sharpness(translations) if config.wiring != "none" else None,
+    }, translations
+
+
+def _sharpness(translations):
+    """The largest attention weight of a step, on average over all steps: one where it looks at a single position."""
+    return float(np.mean([row.max() for translation in translations for row in translation.attention]))
+
+
+class _StepTimes(keras.callbacks.Callback):
+    """Measures the median time of a training step in milliseconds, without the first, which traces the graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.milliseconds = []
+
+    @property
+    def median(self):
+        return float(np.median(self.milliseconds[1:] or self.milliseconds))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.milliseconds.append(1000 * (time.perf_counter() - self.started))

@@ -1,0 +1,60 @@
+"""Token ids to vectors, and with tied weights also from vectors to logits."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class TokenEmbedding(keras.layers.Layer):
+    """A table with a vector for each id.
+
+    Keras starts embeddings in U(-0.05, 0.05): so close to zero that the first recurrent layer sees hardly any
+    difference between words, and learns several times more slowly than from vectors with a spread of one, as here.
+    A tied table is also the matrix of the softmax, where a spread of one would make the first logits far too large; it
+    is kept smaller by `√units`, and its vectors are multiplied by that when they are read.
+
+    Args:
+        vocabulary_size: how many ids there are.
+        units: size of a vector.
+        tied: whether the table is the matrix of a softmax, see `logits`.
+
+    Call arguments:
+        ids: int `(...)`.
+
+    Output:
+        `(..., units)`.
+
+    Source: Press and Wolf 2017 (arXiv 1608.05859); Vaswani et al. 2017, section 3.4 (the factor).
+    """
+
+    def __init__(self, vocabulary_size, units, tied=False, **kwargs):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.units = units
+        self.tied = tied
+        self.factor = units**0.5 if tied else 1.0
+        spread = keras.initializers.RandomNormal(stddev=1 / self.factor)
+        self.table = keras.layers.Embedding(
+            vocabulary_size, units, embeddings_initializer=spread, name="table", dtype=self.dtype_policy
+        )
+
+    def build(self, ids_shape):
+        if self.built:
+            return  # a shared one is built by the encoder and by the decoder
+        self.table.build(ids_shape)
+        if self.tied:
+            self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
+
+    def call(self, ids):
+        vectors = self.table(ids)
+        return vectors * self.factor if self.tied else vectors
+
+    def logits(self, vectors):
+        """`(..., units)` to `(..., vocabulary_size)`: the dot product with each id's vector in the table, and a bias."""
+        dtype = ops.dtype(vectors)
+        products = ops.matmul(vectors, ops.transpose(ops.cast(self.table.embeddings, dtype)))
+        return products + ops.cast(self.bias, dtype)
+
+    def get_config(self):
+        own = {"vocabulary_size": self.vocabulary_size, "units": self.units, "tied": self.tied}
+        return {**super().get_config(), **own}

@@ -1,0 +1,232 @@
+"""Recurrent layers on top of each other: what encoder and decoder have in common."""
+
+import keras
+from keras import ops
+
+from keras_attn.errors import InputError
+
+CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+
+
+class _BothWays(keras.layers.Layer):
+    """Two recurrent layers side by side, the second from the last position to the first; outputs and states joined.
+
+    Not `keras.layers.Bidirectional`: that one serialises its layers and deserialises them again, and while a model is
+    being loaded, Keras tells layers apart by their `id`, which Python gives again once a layer is gone. Loading would
+    fail by chance.
+    """
+
+    def __init__(self, forward_layer, backward_layer, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.forward_layer = forward_layer
+        self.backward_layer = backward_layer
+
+    def build(self, inputs_shape):
+        self.forward_layer.build(inputs_shape)
+        self.backward_layer.build(inputs_shape)
+
+    def call(self, inputs, initial_state=None, mask=None, training=None):
+        there, *state = self.forward_layer(inputs, mask=mask, training=training)
+        back, *back_state = self.backward_layer(inputs, mask=mask, training=training)
+        outputs = ops.concatenate([there, ops.flip(back, axis=1)], axis=-1)
+        return outputs, *(ops.concatenate(pair, axis=-1) for pair in zip(state, back_state))
+
+
+@keras.saving.register_keras_serializable(package="keras_attn")
+class RecurrentStack(keras.layers.Layer):
+    """Recurrent layers on top of each other, with dropout, residual connections and normalisation in between.
+
+    For each layer, from the bottom up: dropout of its input; the recurrent layer; its input added to its output
+    (`residual`, from the second layer on and where both are of the same size); layer normalisation.
+
+    Args:
+        units: size of the state of each layer and direction.
+        layers: how many.
+        cell: `"gru"` or `"lstm"`.
+        bidirectional: whether each layer reads in both directions, side by side; `"first"`, only the lowest.
+        residual: whether to add the residual connections.
+        layer_normalization: whether to normalise each layer's output.
+        dropout: share of each layer's input that training sets to zero, anew at each position.
+        recurrent_dropout: share of the state that training hides from the next position, the same at all positions
+            (variational).
+
+    Call arguments:
+        inputs: `(batch, length, input_units)`.
+        initial_state: optional list for each layer, of as many tensors `(batch, units)` as the cell's state has.
+        mask: optional boolean `(batch, length)`, true where there is something.
+        training: whether dropout is on.
+
+    Output:
+        A pair. Outputs: `(batch, length, output_units)`. Final state: a list for each layer, of tensors
+        `(batch, units)`, twice as wide where the layer reads both ways.
+
+    Raises:
+        InputError: the cell is unknown.
+
+    Source: Wu et al. 2016 (arXiv 1609.08144), section 3 (residual); Ba et al. 2016 (arXiv 1607.06450); Gal and
+    Ghahramani 2016 (arXiv 1512.05287), variational dropout of the state.
+    """
+
+    def __init__(
+        self,
+        units,
+        layers=1,
+        cell="gru",
+        bidirectional=False,
+        residual=False,
+        layer_normalization=False,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.supports_masking = True  # a mask that rides on a tensor is neither needed nor passed on
+        if cell not in CELLS:
+            raise InputError(f"cell is {cell!r}, but only {' and '.join(map(repr, CELLS))} are known.")
+        self.units = units
+        self.cell = cell
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.layer_normalization = layer_normalization
+        self.recurrent_dropout = recurrent_dropout
+        self.side_units = (0,) * layers
+        policy = {"dtype": self.dtype_policy}
+        self.dropout = keras.layers.Dropout(dropout, **policy)
+        self.recurrent = []
+        for index in range(layers):
+            options = {"return_sequences": True, "return_state": True, "recurrent_dropout": recurrent_dropout}
+            layer = CELLS[cell](units, **options, **policy)
+            if self._both_ways(index):
+                layer = _BothWays(layer, CELLS[cell](units, go_backwards=True, **options, **policy), **policy)
+            self.recurrent.append(layer)
+        self.norms = [keras.layers.LayerNormalization(**policy) for _ in range(layers if layer_normalization else 0)]
+
+    @property
+    def layers(self):
+        return len(self.recurrent)
+
+    @property
+    def residual_connections(self):
+        """How many layers have a residual connection."""
+        return sum(self._adds_input(index) for index in range(self.layers))
+
+    @property
+    def output_units(self):
+        """Size of the outputs."""
+        return self._output_units(self.layers - 1)
+
+    @property
+    def state_shape(self):
+        """Shapes of the state: a list for each layer, of one shape (GRU: hidden state) or two (LSTM: hidden and cell)."""
+        tensors = {"gru": 1, "lstm": 2}[self.cell]
+        return [[(None, self._output_units(index))] * tensors for index in range(self.layers)]
+
+    def build(self, inputs_shape, side_units=None):
+        """Creates the weights.
+
+        Args:
+            inputs_shape: of the inputs.
+            side_units: for each layer, how many units `step` joins to its input; by default none.
+        """
+        self.side_units = tuple(side_units or self.side_units)
+        size = inputs_shape[-1]
+        for index, layer in enumerate(self.recurrent):
+            layer.build((None, None, size + self.side_units[index]))
+            size = self._output_units(index)
+            if self.norms:
+                self.norms[index].build((None, None, size))
+
+    def call(self, inputs, initial_state=None, mask=None, training=None):
+        outputs = inputs
+        state = []
+        for index, layer in enumerate(self.recurrent):
+            below = outputs
+            outputs, *final = layer(
+                self.dropout(below, training=training),
+                initial_state=initial_state[index] if initial_state else None,
+                mask=mask,
+                training=training,
+            )
+            state.append(final)
+            outputs = self._finish(index, below, outputs)
+        return outputs, state
+
+    def step(self, inputs, state, side=None, keep=None, training=None):
+        """One position further (for a stack that reads forward).
+
+        Args:
+            inputs: `(batch, input_units)`.
+            state: a list for each layer, as in a call.
+            side: `(batch, side_units)`, joined to the input of the layers that were built for it.
+            keep: the dropout of this position, from `draw`.
+            training: whether recurrent dropout is on; then `draw_recurrent` comes before the first step, and
+                `forget_recurrent` after the last.
+
+        Returns:
+            Output `(batch, output_units)` and the new state.
+        """
+        output = inputs
+        new_state = []
+        for index, layer in enumerate(self.recurrent):
+            below = output
+            read = ops.concatenate([below, side], axis=-1) if self.side_units[index] else below
+            if keep:
+                read = read * keep[index]
+            output, layer_state = layer.cell(read, state[index], training=training)
+            new_state.append(list(layer_state) if isinstance(layer_state, (list, tuple)) else [layer_state])
+            output = self._finish(index, below, output)
+        return output, new_state
+
+    def draw(self, inputs, training=None):
+        """The dropout of a whole target, for `step`: factors `(batch, length, size of the layer's input)` for each
+        layer; an empty list where there is none."""
+        if not training or not self.dropout.rate:
+            return []
+        batch, length, size = ops.shape(inputs)
+        factors = []
+        for index in range(self.layers):
+            shape = (batch, length, size + self.side_units[index])
+            factors.append(self.dropout(ops.ones(shape, self.compute_dtype), training=True))
+            size = self.units
+        return factors
+
+    def draw_recurrent(self, state):
+        """Lets each cell choose what `recurrent_dropout` hides, before a loop over its steps."""
+        for layer, (hidden, *_) in zip(self.recurrent, state):
+            layer.cell.get_recurrent_dropout_mask(hidden)
+
+    def forget_recurrent(self):
+        """Lets each cell forget that again, after the loop."""
+        for layer in self.recurrent:
+            layer.cell.reset_recurrent_dropout_mask()
+
+    def _finish(self, index, below, outputs):
+        if self._adds_input(index):
+            outputs = outputs + below
+        return self.norms[index](outputs) if self.norms else outputs
+
+    def _adds_input(self, index):
+        return self.residual and index > 0 and self._output_units(index - 1) == self._output_units(index)
+
+    def _both_ways(self, index):
+        return index == 0 if self.bidirectional == "first" else self.bidirectional
+
+    def _output_units(self, index):
+        return self.units * (2 if self._both_ways(index) else 1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "layers": self.layers,
+            "cell": self.cell,
+            "bidirectional": self.bidirectional,
+            "residual": self.residual,
+            "layer_normalization": self.layer_normalization,
+            "dropout": self.dropout.rate,
+            "recurrent_dropout": self.recurrent_dropout,
+        }
