@@ -76,15 +76,17 @@ def compare(config, attentions, wirings, folder, overwrite=False):
     texts = learn_texts(config, parts.train)
     rows, panels = [], []
     for (attention, wiring), variant in configs.items():
-        print(f"{attention}, {wiring} ...", flush=True)
+        name = attention if attention == "none" else f"{attention}, {wiring}"
+        print(f"{name} ...", end="", flush=True)
+        started = time.monotonic()
         row, translations = _train_and_measure(variant, parts, texts)
+        print(f" loss {row['validation_loss']:.3f} after {time.monotonic() - started:.0f} s")
         rows.append({"attention": attention, "wiring": wiring, **row})
         if len(rows) == 1:
             shown = next(iter(worth_drawing(translations)), 0)
         if attention != "none":
             translation = translations[shown]
-            title = f"{attention}, {wiring}"
-            panels.append((title, translation.attention, translation.source_tokens, translation.tokens))
+            panels.append((name, translation.attention, translation.source_tokens, translation.tokens))
         files.write_text(folder / RESULTS, json.dumps({"training": config.to_dict(), "results": rows}, indent=1) + "\n")
         files.write_text(folder / TABLE, table(rows) + "\n")
     if panels:

@@ -73,7 +73,7 @@ def general_score(query, keys, kernel):
 
     Source: Luong et al. 2015, section 3.1, "general".
     """
-    return dot_score(query, ops.matmul(_floating(keys), kernel))
+    return dot_score(query, project(keys, kernel))
 
 
 def cosine_score(query, keys):
@@ -92,6 +92,15 @@ def cosine_score(query, keys):
     Source: Graves et al. 2014 (arXiv 1410.5401), equation 6.
     """
     return dot_score(unit_length(query), unit_length(keys))
+
+
+def project(vectors, kernel):
+    """Vectors `(..., input_units)` times a matrix `(input_units, units)`: `(..., units)`."""
+    vectors = _floating(vectors)
+    # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
+    # differentiate them inside a loop (matmul).
+    flat = ops.matmul(ops.reshape(vectors, (-1, vectors.shape[-1])), kernel)
+    return ops.reshape(flat, (*ops.shape(vectors)[:-1], kernel.shape[-1]))
 
 
 def unit_length(vectors):
@@ -145,7 +154,7 @@ def location_score(query, kernel, source_length):
 
     Source: Luong et al. 2015, equation 8.
     """
-    scores = ops.einsum("...u,up->...p", _floating(query), kernel)
+    scores = project(query, kernel)
     positions = ops.arange(source_length)
     known = positions < kernel.shape[-1]
     scores = ops.take(scores, ops.where(known, positions, 0), axis=-1)

@@ -141,8 +141,9 @@ def plot_explanation(explanation, path=None):
     Returns:
         The `matplotlib.figure.Figure`.
     """
-    tokens = explanation.source_tokens or [f"position {row}" for row in range(len(explanation.keys))]
-    rows = len(tokens)
+    rows = len(explanation.keys)
+    tokens = [token.replace(" ", _VISIBLE_SPACE) for token in explanation.source_tokens or ()]
+    tokens = tokens or [f"position {row}" for row in range(rows)]
     keys, alignment_vectors = np.asarray(explanation.keys), np.asarray(explanation.alignment_vectors)
     font = {"family": _font_families(set("".join(tokens))), "size": _LABEL_POINTS}
     figure, panels = plt.subplots(

@@ -47,6 +47,12 @@ def assert_same(ours, expected):
         np.testing.assert_allclose(numbers(found), numbers(wanted), rtol=1e-4, atol=1e-5)
 
 
+def head_kernels(attention):
+    """The matrices to queries, keys, values and back to the context."""
+    split = attention.split
+    return [numbers(layer.kernel) for layer in (split.to_queries, split.to_keys, split.to_values, split.to_context)]
+
+
 def theirs(attention, query, values):
     """Keras's own layer with the same weights: `(context, weights)`."""
     score = attention.score
@@ -213,7 +219,7 @@ def test_several_heads_equal_the_multi_head_attention_of_keras(rng, query, heads
 def test_each_head_attends_in_its_own_part_of_the_projections(score, query, values):
     attention = Attention(score, heads=2)
     context, weights = attention(query, values)
-    to_query, to_keys, to_values, to_context = (numbers(layer.kernel) for layer in attention.projections)
+    to_query, to_keys, to_values, to_context = head_kernels(attention)
     expected, parts = [], []
     for part in (slice(0, 3), slice(3, 6)):
         keys = attention.score.project((values @ to_keys)[..., part])
@@ -279,7 +285,7 @@ def test_dropout_is_the_same_for_all_heads(query, values):
     kept = [1, 2]  # a position for each row
     keep = 2 * np.eye(4, dtype="float32")[kept][:, None].repeat(3, 1)
     context, _ = attention(query, values, draws={"keep": keep}, training=True)
-    _, _, to_values, to_context = (numbers(layer.kernel) for layer in attention.projections)
+    _, _, to_values, to_context = head_kernels(attention)
     for row, position in enumerate(kept):
         by_head = 2 * numbers(weights)[row, ..., position, None] * (values[row, position] @ to_values).reshape(2, 1, 3)
         expected = np.concatenate(by_head, -1) @ to_context

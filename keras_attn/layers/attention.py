@@ -6,8 +6,9 @@ from keras import ops
 from keras_attn import functional
 from keras_attn.errors import InputError
 from keras_attn.layers.alignments import ALIGNMENTS, Alignment, MonotonicAlignment
+from keras_attn.layers.heads import Heads
 from keras_attn.layers.memory import Memory
-from keras_attn.layers.parts import Matrix, part
+from keras_attn.layers.parts import part
 from keras_attn.layers.scores import SCORES, DotScore, Score
 from keras_attn.layers.time import over_time
 
@@ -70,7 +71,7 @@ class Attention(keras.layers.Layer):
         self.seed = seed
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
         self.random = keras.random.SeedGenerator(seed)
-        self.projections = []  # of query, keys, values and context, with several heads
+        self.split = Heads(heads, dtype=self.dtype_policy) if heads > 1 else None
         self._refuse_what_heads_cannot_do()
 
     @property
@@ -80,19 +81,11 @@ class Attention(keras.layers.Layer):
 
     def build(self, query_shape, values_shape):
         self.alignment.build(query_shape)
-        if self.heads == 1:
+        if self.split is None:
             self.score.build(query_shape, values_shape)
             return
-        units = query_shape[-1]
-        if units % self.heads:
-            raise InputError(f"{self.heads} heads cannot share {units} units; choose units that {self.heads} divides.")
-        shapes = {"query": query_shape, "keys": values_shape, "values": values_shape, "context": query_shape}
-        for name, shape in shapes.items():
-            projection = Matrix(units, name=name, dtype=self.dtype_policy)
-            projection.build(shape)
-            self.projections.append(projection)
-        head_shape = (None, self.heads, None, units // self.heads)
-        self.score.build(head_shape, head_shape)
+        self.split.build(query_shape, values_shape)
+        self.score.build(self.split.head_shape, self.split.head_shape)
 
     def remember(self, values, mask=None):
         """What all queries about these values share.
@@ -112,11 +105,9 @@ class Attention(keras.layers.Layer):
         if mask is None:
             mask = ops.ones(ops.shape(values)[:2], "bool")
         values = ops.cast(values, self.compute_dtype)
-        if self.heads == 1:
+        if self.split is None:
             return Memory(values, self.score.project(values), mask)
-        _, to_keys, to_values, _ = self.projections
-        keys = self.score.project(self._split(to_keys(values)))
-        return Memory(self._split(to_values(values)), keys, mask)
+        return Memory(self.split.values(values), self.score.project(self.split.keys(values)), mask)
 
     def first_history(self, memory):
         """What is known of earlier queries when there were none: a dictionary with an entry for each of `needs`."""
@@ -186,8 +177,8 @@ class Attention(keras.layers.Layer):
         Returns:
             `(batch, target_length, source_length)`, or with heads `(batch, heads, target_length, source_length)`.
         """
-        if self.heads > 1:
-            query = self._split(self.projections[0](query))
+        if self.split is not None:
+            query = self.split.queries(query)
         return self.score(query, memory.keys, coverage=history.get("coverage"))
 
     def _weigh(self, query, memory, history, noise, training):
@@ -209,18 +200,9 @@ class Attention(keras.layers.Layer):
 
     def _context(self, weights, values, keep):
         if keep is not None:
-            weights = weights * ops.cast(ops.expand_dims(keep, 1) if self.heads > 1 else keep, ops.dtype(weights))
+            weights = weights * ops.cast(keep if self.split is None else ops.expand_dims(keep, 1), "float32")
         context = functional.context_vector(weights, values)
-        return self.projections[-1](self._join(context)) if self.heads > 1 else context
-
-    def _split(self, vectors):
-        """`(batch, length, units)` to `(batch, heads, length, units / heads)`."""
-        batch, length, units = ops.shape(vectors)
-        return ops.transpose(ops.reshape(vectors, (batch, length, self.heads, units // self.heads)), (0, 2, 1, 3))
-
-    def _join(self, vectors):
-        batch, heads, length, units = ops.shape(vectors)
-        return ops.reshape(ops.transpose(vectors, (0, 2, 1, 3)), (batch, length, heads * units))
+        return context if self.split is None else self.split.context(context)
 
     def _part(self, role, given, kind, known):
         """A layer of this attention's own from a name, a layer, or the configuration of one."""

@@ -1,7 +1,8 @@
 """Layers as arguments of layers, and as parts of them."""
 
 import keras
-from keras import ops
+
+from keras_attn import functional
 
 
 def part(given):
@@ -10,10 +11,7 @@ def part(given):
 
 
 class Matrix(keras.layers.Layer):
-    """A matrix times vectors, `(..., input_units)` to `(..., units)`: a `Dense` without bias.
-
-    XLA cannot differentiate Keras's `Dense` of inputs with three dimensions inside a loop; this one it can.
-    """
+    """A matrix times vectors, `(..., input_units)` to `(..., units)`: a `Dense` without bias, for use in loops too."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -24,4 +22,4 @@ class Matrix(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
 
     def call(self, vectors):
-        return ops.einsum("...x,xy->...y", vectors, self.kernel)
+        return functional.project(vectors, self.kernel)
