@@ -15,7 +15,10 @@ from keras_attn.layers import Attention, BahdanauStyleDotAttention
 from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
 
 _LATER = {
+    "BeamSearch": "keras_attn.decoding",
+    "Ensemble": "keras_attn.decoding",
     "GreedyDecoder": "keras_attn.decoding",
+    "Sampling": "keras_attn.decoding",
     "Translator": "keras_attn.translator",
     "batches": "keras_attn.data",
     "date_pairs": "keras_attn.data",

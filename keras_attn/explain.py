@@ -167,7 +167,7 @@ def explain_step(translator, text, step=1, head=1):
     if not 1 <= head <= attention.heads:
         raise InputError(f"head is {head}, but the model's heads are 1 to {attention.heads}.")
     source = source_ids(translator.source_text, [text])
-    tokens = [int(token) for token in translator.decoder(source).tokens[0] if token]
+    tokens = [int(token) for token in translator.search(source).tokens[0, 0] if token]
     if not 1 <= step <= len(tokens):
         raise InputError(f"step is {step}, but {text!r} was translated in {len(tokens)} steps; choose one of them.")
     memory, state = model.encode(source)

@@ -171,9 +171,7 @@ def plot_explanation(explanation, path=None):
         panel.set_title("\n".join(textwrap.wrap(title, 30)) if "\n" not in title else title, fontsize=_LABEL_POINTS)
         panel.tick_params(length=0)
     labels = [(-1.5, "query"), *enumerate(tokens)] if same_size else list(enumerate(tokens))
-    panels[0].set_yticks(
-        [row for row, _ in labels], [label.replace(" ", _VISIBLE_SPACE) for _, label in labels], **font
-    )
+    panels[0].set_yticks(*zip(*labels), **font)
     panels[0].set_ylim(rows - 0.4, -2.1)
     return _finish(figure, path)
 

@@ -40,8 +40,9 @@ class Translator:
     Args:
         model: `AttentionSeq2Seq`.
         source_text, target_text: the text processors whose ids the model was trained on.
-        max_length: tokens of a target at most, see `GreedyDecoder`.
         batch_size: texts that are translated at a time.
+        search: the class that looks for the target, `GreedyDecoder` or `BeamSearch`.
+        **options: of the search, such as `max_length`, or `width=5` for `BeamSearch`.
 
     Raises:
         InputError: a vocabulary of the model differs in size from its text processor's.
@@ -56,7 +57,7 @@ class Translator:
     TEXT = {"source_text": "source_text.json", "target_text": "target_text.json"}
     FILES = (MODEL, *TEXT.values())
 
-    def __init__(self, model, source_text, target_text, max_length=256, batch_size=64):
+    def __init__(self, model, source_text, target_text, batch_size=64, search=GreedyDecoder, **options):
         sizes = model.get_config()
         for side, processor in (("source", source_text), ("target", target_text)):
             size = sizes[f"{side}_vocabulary_size"]
@@ -69,7 +70,7 @@ class Translator:
         self.source_text = source_text
         self.target_text = target_text
         self.batch_size = batch_size
-        self.decoder = GreedyDecoder(model, max_length)
+        self.search = search(model, **options)
 
     def __call__(self, texts):
         """Translates a string to a string, or a list of strings to a list of strings."""
@@ -116,16 +117,16 @@ class Translator:
             `(batch, source_length)`.
         """
         source = source_ids(self.source_text, texts)
-        hypotheses = self.decoder(source)
-        real = tf.logical_and(hypotheses.tokens != PADDING, hypotheses.tokens != END)
+        best = tf.nest.map_structure(lambda tensor: tensor[:, 0], self.search(source))
+        real = tf.logical_and(best.tokens != PADDING, best.tokens != END)
         length = tf.reduce_max(tf.reduce_sum(tf.cast(real, tf.int32), axis=1, keepdims=True))
         length = tf.maximum(length, 0)  # an empty batch has the lowest integer as its maximum
-        tokens = tf.where(real, hypotheses.tokens, PADDING)
-        attention = tf.where(real[:, :, None], hypotheses.attention_weights, 0.0)
+        tokens = tf.where(real, best.tokens, PADDING)
+        attention = tf.where(real[:, :, None], best.attention_weights, 0.0)
         return {
-            "translations": self.target_text.to_text(hypotheses.tokens),
+            "translations": self.target_text.to_text(best.tokens),
             "tokens": self.target_text.to_tokens(tokens[:, :length]),
-            "scores": hypotheses.log_probabilities,
+            "scores": best.log_probabilities,
             "attention": attention[:, :length],
             "source_tokens": self.source_text.to_tokens(source),
         }

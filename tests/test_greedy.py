@@ -74,11 +74,11 @@ def model():
 def test_it_spells_what_the_model_spells():
     source = np.array([[9, 8, 7, 6], [5, 0, 0, 0], [4, 4, 0, 0]], "int32")
     found = GreedyDecoder(SpellingModel())(source)
-    np.testing.assert_array_equal(found.tokens, [[9, 8, 7, 6, 3], [5, 3, 0, 0, 0], [4, 4, 3, 0, 0]])
-    np.testing.assert_array_equal(found.attention_weights[0, :4], np.eye(4))
-    assert (found.attention_weights.numpy()[1, 2:] == 0).all()
+    np.testing.assert_array_equal(found.tokens[:, 0], [[9, 8, 7, 6, 3], [5, 3, 0, 0, 0], [4, 4, 3, 0, 0]])
+    np.testing.assert_array_equal(found.attention_weights[0, 0, :4], np.eye(4))
+    assert (found.attention_weights.numpy()[1, 0, 2:] == 0).all()
     surprise = np.log(np.exp(10) / (np.exp(10) + 29))
-    np.testing.assert_allclose(found.log_probabilities, [5 * surprise, 2 * surprise, 3 * surprise], rtol=1e-4)
+    np.testing.assert_allclose(found.log_probabilities[:, 0], [5 * surprise, 2 * surprise, 3 * surprise], rtol=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -88,16 +88,16 @@ def test_it_equals_a_plain_loop_for_each_sentence_alone(rng, variant):
     found = GreedyDecoder(model, max_length=12)(source)
     for row, length in enumerate([5, 2, 7, 1]):
         tokens, total, weights = greedy_in_python(model, source[row, :length], 12)
-        np.testing.assert_array_equal(np.trim_zeros(found.tokens[row].numpy(), "b"), tokens)
-        np.testing.assert_allclose(found.log_probabilities[row], total, rtol=1e-4)
-        np.testing.assert_allclose(found.attention_weights[row, : len(tokens), :length], weights, atol=1e-5)
+        np.testing.assert_array_equal(np.trim_zeros(found.tokens[row, 0].numpy(), "b"), tokens)
+        np.testing.assert_allclose(found.log_probabilities[row, 0], total, rtol=1e-4)
+        np.testing.assert_allclose(found.attention_weights[row, 0, : len(tokens), :length], weights, atol=1e-5)
 
 
 def test_an_empty_source_has_an_empty_target_and_harms_no_neighbour(rng, model):
     source = random_ids(rng, 20, [4, 0])
     source[1, 0] = END
     found = GreedyDecoder(model)(source)
-    assert (found.tokens.numpy()[1] == 0).all() and found.log_probabilities[1] == 0
+    assert (found.tokens.numpy()[1] == 0).all() and found.log_probabilities[1, 0] == 0
     alone = GreedyDecoder(model)(source[:1])
     np.testing.assert_array_equal(found.tokens[0], alone.tokens[0])
 
@@ -109,7 +109,7 @@ def test_a_sentence_that_never_ends_stops_at_its_own_limit():
             return tf.one_hot(tf.fill(tf.shape(tokens), 9), 30), state, weights
 
     source = random_ids(np.random.default_rng(0), 20, [10, 2])
-    lengths = lambda decoder: (decoder(source).tokens.numpy() > 0).sum(1).tolist()
+    lengths = lambda decoder: (decoder(source).tokens.numpy() > 0).sum(2)[:, 0].tolist()
     assert lengths(GreedyDecoder(Endless())) == [2 * 10 + 50, 2 * 2 + 50]
     assert lengths(GreedyDecoder(Endless(), max_length=6)) == [6, 6]
 

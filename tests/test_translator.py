@@ -6,7 +6,7 @@ pytest.importorskip("tensorflow_text")
 
 import tensorflow as tf  # noqa: E402
 
-from keras_attn import AttentionSeq2Seq, InputError, Translator, learn_text_processor  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, InputError, Translator, learn_text_processor  # noqa: E402
 
 TEXTS = ["ab cd", "b", "", "dcba dcba dcba", "🙂 ?", "a\tb", "  ", "é" * 30]
 
@@ -42,6 +42,14 @@ def test_batch_mates_and_order_change_nothing(translator):
 def test_small_batches_give_what_large_ones_give(translator):
     small = Translator(translator.model, translator.source_text, translator.target_text, max_length=20, batch_size=2)
     assert small(TEXTS) == translator(TEXTS)
+
+
+def test_another_search_can_be_chosen(translator):
+    parts = translator.model, translator.source_text, translator.target_text
+    found = Translator(*parts, search=BeamSearch, width=4, max_length=20).translate(TEXTS)
+    greedy = translator.translate(TEXTS)
+    assert all(a.score >= b.score - 1e-4 for a, b in zip(found, greedy))
+    assert any(a.score > b.score + 1e-4 for a, b in zip(found, greedy))
 
 
 def test_a_translation_tells_where_the_model_looked(translator):

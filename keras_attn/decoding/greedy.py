@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
+from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of, without_what_is_never_written
 from keras_attn.errors import InputError
-from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
+from keras_attn.ids import END, PADDING, START
 
 
 class GreedyDecoder:
@@ -22,7 +23,7 @@ class GreedyDecoder:
         source: int `(batch, source_length)`, padded with 0 on the right.
 
     Output:
-        `Hypotheses`.
+        `Hypotheses`, one for each sentence.
 
     Raises:
         InputError: `max_length` is below one.
@@ -38,17 +39,16 @@ class GreedyDecoder:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
     def __call__(self, source):
-        source = _at_least_one_column(source)
+        source = at_least_one_column(source)
         memory, state = self.model.encode(source)
         limits = length_limits(source, self.max_length)
-        batch = tf.shape(source)[0]
         start = (
             tf.constant(0),
-            tf.fill([batch], START),
+            tf.fill(tf.shape(limits), START),
             state,
             limits <= 0,
-            tf.zeros([batch]),
             tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None]),
+            tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None]),
             tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None, None]),
         )
 
@@ -56,29 +56,20 @@ class GreedyDecoder:
             # One step at least, even for an empty batch: a TensorArray without elements cannot be stacked.
             return tf.logical_or(time == 0, tf.logical_not(tf.reduce_all(finished)))
 
-        def step(time, tokens, state, finished, total, all_tokens, all_weights):
+        def step(time, tokens, state, finished, all_tokens, all_gains, all_weights):
             logits, state, weights = self.model.step(tokens, state, memory)
-            log_probabilities = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-            tokens = _most_probable(log_probabilities)
+            log_probabilities = without_what_is_never_written(log_probabilities_of(logits))
+            tokens = tf.argmax(log_probabilities, axis=1, output_type=tf.int32)
             gained = tf.gather(log_probabilities, tokens, batch_dims=1)
             tokens = tf.where(finished, PADDING, tokens)
-            total += tf.where(finished, 0.0, gained)
-            weights = tf.where(finished[:, None], 0.0, weights)
-            all_tokens, all_weights = all_tokens.write(time, tokens), all_weights.write(time, weights)
+            all_tokens = all_tokens.write(time, tokens)
+            all_gains = all_gains.write(time, tf.where(finished, 0.0, gained))
+            all_weights = all_weights.write(time, tf.where(finished[:, None], 0.0, weights))
             finished |= (tokens == END) | (time + 1 >= limits)
-            return time + 1, tokens, state, finished, total, all_tokens, all_weights
+            return time + 1, tokens, state, finished, all_tokens, all_gains, all_weights
 
-        *_, total, all_tokens, all_weights = tf.while_loop(unfinished, step, start)
-        return Hypotheses(tf.transpose(all_tokens.stack()), total, tf.transpose(all_weights.stack(), [1, 0, 2]))
-
-
-def _most_probable(log_probabilities):
-    """The best token of each row; padding and start are never written."""
-    ids = tf.range(tf.shape(log_probabilities)[1])
-    never = tf.reduce_any([ids == token for token in NEVER_WRITTEN], axis=0)
-    return tf.argmax(tf.where(never, float("-inf"), log_probabilities), axis=1, output_type=tf.int32)
-
-
-def _at_least_one_column(source):
-    missing = tf.cast(tf.equal(tf.shape(source)[1], 0), tf.int32)
-    return tf.pad(source, [[0, 0], [0, missing]])
+        *_, all_tokens, all_gains, all_weights = tf.while_loop(unfinished, step, start)
+        gains = tf.transpose(all_gains.stack())[:, None]
+        total = tf.reduce_sum(gains, axis=2)
+        weights = tf.transpose(all_weights.stack(), [1, 0, 2])[:, None]
+        return Hypotheses(tf.transpose(all_tokens.stack())[:, None], total, weights, total, gains)

@@ -8,17 +8,21 @@ from keras_attn.ids import END, PADDING
 
 
 class Hypotheses(NamedTuple):
-    """One target for each source sentence.
+    """The targets that a search found for each source sentence, the best first.
 
     Fields:
-        tokens: int32 `(batch, target_length)`; ends with the end token unless the limit came first, then 0.
-        log_probabilities: float32 `(batch,)`, of the whole target, its end token included, in nats.
-        attention_weights: float32 `(batch, target_length, source_length)`; zero where the token is padding.
+        tokens: int32 `(batch, count, target_length)`; ends with the end token unless the limit came first, then 0.
+        log_probabilities: float32 `(batch, count)`, of the whole target, its end token included, in nats.
+        attention_weights: float32 `(batch, count, target_length, source_length)`; zero where the token is padding.
+        scores: float32 `(batch, count)`, what they are ranked by.
+        token_log_probabilities: float32 `(batch, count, target_length)`, in nats; zero where the token is padding.
     """
 
     tokens: Any
     log_probabilities: Any
     attention_weights: Any
+    scores: Any
+    token_log_probabilities: Any
 
 
 def length_limits(source, max_length):

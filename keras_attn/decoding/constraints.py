@@ -1,0 +1,99 @@
+"""What a target must or must not hold, whatever the search."""
+
+import tensorflow as tf
+
+from keras_attn.errors import InputError
+from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
+
+_NEVER = float("-inf")
+
+
+class Constraints:
+    """Takes away from the next token what must not be written.
+
+    Args:
+        min_length: tokens of a target before the end token, at least.
+        forbidden: ids that are never written.
+        no_repeat_ngram: size of the groups of tokens that are written once at most; 0, no group is.
+        repetition_penalty: above 0; logits of tokens that are in the target already are divided by it where they are
+            above zero and multiplied where they are below. 1 changes nothing.
+
+    Raises:
+        InputError: a number is out of its range.
+
+    Source: Keskar et al. 2019 (arXiv 1909.05858), section 4.1 (repetition penalty); Paulus et al. 2017
+    (arXiv 1705.04304), section 2.5 (no repeated groups).
+    """
+
+    def __init__(self, min_length=0, forbidden=(), no_repeat_ngram=0, repetition_penalty=1.0):
+        for name, value in (("min_length", min_length), ("no_repeat_ngram", no_repeat_ngram)):
+            if value < 0:
+                raise InputError(f"{name} is {value}, but it must be 0 or more.")
+        if repetition_penalty <= 0:
+            raise InputError(f"repetition_penalty is {repetition_penalty}, but it must be above 0.")
+        if END in forbidden:
+            raise InputError(
+                f"forbidden holds {END}, the end token {SPECIAL_TOKENS[END]}, without which no target ends."
+            )
+        self.min_length = min_length
+        self.forbidden = tuple(forbidden)
+        self.no_repeat_ngram = no_repeat_ngram
+        self.repetition_penalty = repetition_penalty
+
+    def on_logits(self, logits, written):
+        """The logits `(batch, width, vocabulary_size)` after the repetition penalty.
+
+        Args:
+            written: int32 `(batch, width, steps)`, the tokens so far, 0 after them.
+        """
+        logits = tf.cast(logits, tf.float32)
+        if self.repetition_penalty == 1:
+            return logits
+        penalized = tf.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
+        return tf.where(_holds(written, tf.shape(logits)[2]), penalized, logits)
+
+    def on_log_probabilities(self, log_probabilities, written, time, prefix):
+        """The log-probabilities `(batch, width, vocabulary_size)`, `-inf` for what must not be written next.
+
+        Args:
+            written: int32 `(batch, width, steps)`, the tokens so far, 0 after them.
+            time: how many they are.
+            prefix: int32 `(batch, prefix_length)`, the tokens that each target begins with, padded with 0.
+        """
+        ids = tf.range(tf.shape(log_probabilities)[2])
+        never = tf.reduce_any([ids == token for token in (*NEVER_WRITTEN, *self.forbidden)], axis=0)
+        never |= (ids == END) & (time < self.min_length)
+        if self.no_repeat_ngram:
+            never |= self._would_repeat(written, time, tf.shape(ids)[0])
+        allowed = tf.where(never, _NEVER, log_probabilities)
+        asked = tf.pad(prefix, [[0, 0], [0, 1]])
+        asked = tf.gather(asked, tf.minimum(time, tf.shape(prefix)[1]), axis=1)[:, None, None]
+        # What is asked for is written, also against the other constraints.
+        forced = tf.where(ids == asked, log_probabilities, _NEVER)
+        return tf.where(asked == PADDING, allowed, forced)
+
+    def _would_repeat(self, written, time, vocabulary_size):
+        """Which tokens would complete a group that is there already: boolean `(batch, width, vocabulary_size)`."""
+        size = self.no_repeat_ngram
+        steps = tf.shape(written)[2]
+        padded = tf.pad(written, [[0, 0], [0, 0], [0, size]])
+        begins_alike = tf.fill(tf.shape(written), True)
+        for offset in range(size - 1):
+            last = tf.gather(written, tf.maximum(time - (size - 1) + offset, 0), axis=2)[:, :, None]
+            begins_alike &= padded[:, :, offset : offset + steps] == last
+        completes = padded[:, :, size - 1 : size - 1 + steps]
+        begins_alike &= tf.range(steps) + size - 1 < time
+        return _holds(tf.where(begins_alike, completes, PADDING), vocabulary_size)
+
+
+def _holds(tokens, vocabulary_size):
+    """Which ids are among the tokens `(batch, width, steps)`: boolean `(batch, width, vocabulary_size)`."""
+    batch, width, steps = tf.unstack(tf.shape(tokens))
+    rows = tf.repeat(tf.range(batch * width), steps)
+    counts = tf.scatter_nd(
+        tf.stack([rows, tf.reshape(tokens, [-1])], axis=1),
+        tf.ones_like(rows),
+        [batch * width, vocabulary_size],
+    )
+    held = tf.reshape(counts > 0, [batch, width, vocabulary_size])
+    return held & (tf.range(vocabulary_size) != PADDING)

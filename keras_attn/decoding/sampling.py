@@ -1,0 +1,77 @@
+"""Sampling: targets as the model would say them, not the most probable ones."""
+
+import tensorflow as tf
+
+from keras_attn.decoding.search import Search
+from keras_attn.errors import InputError
+from keras_attn.ids import PADDING
+
+
+class Sampling(Search):
+    """Writes `count` targets for each source, each token drawn with the probability that the model gives it.
+
+    What is drawn depends on the seed and on the source sentence alone, not on what else is in the batch; the same
+    sentence with the same seed gets the same targets.
+
+    Args:
+        model: anything with `encode` and `step`, see `GreedyDecoder`.
+        count: targets for each source; returned by their score, the best first.
+        temperature: above 0; logits are divided by it, so that below 1 the probable becomes more probable.
+        top_k: draw from this many most probable tokens; `None`, from all.
+        top_p: draw from the most probable tokens that reach this probability together, above 0 up to 1.
+        seed: of the drawing.
+        **options: of `Search`.
+
+    Call arguments, output and errors: those of `Search`. Log-probabilities are the model's, whatever the
+    temperature.
+
+    Source: Fan et al. 2018 (arXiv 1805.04833), section 4.3 (top-k); Holtzman et al. 2020 (arXiv 1904.09751), equations
+    2 and 3 (top-p).
+    """
+
+    def __init__(self, model, count=1, temperature=1.0, top_k=None, top_p=1.0, seed=0, **options):
+        super().__init__(model, width=count, count=count, **options)
+        if temperature <= 0:
+            raise InputError(f"temperature is {temperature}, but it must be above 0.")
+        if top_k is not None and top_k < 1:
+            raise InputError(f"top_k is {top_k}, but it must be 1 or more.")
+        if not 0 < top_p <= 1:
+            raise InputError(f"top_p is {top_p}, but it must be above 0 and at most 1.")
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.seed = seed
+
+    def beginnings(self, batch):
+        return tf.ones([batch, self.width], tf.bool)
+
+    def random_numbers(self, source, steps):
+        # A fixed shape for each sentence: what is drawn must not depend on how long the batch lasts.
+        shape = [self.max_length, self.width]
+        numbers = tf.map_fn(
+            lambda key: tf.random.stateless_uniform(shape, seed=tf.stack([self.seed, key])),
+            _fingerprints(source),
+            fn_output_signature=tf.TensorSpec(shape, tf.float32),
+        )
+        return tf.transpose(numbers, [1, 0, 2])[:steps]
+
+    def continued(self, totals, gains, random):
+        places = tf.tile(tf.range(self.width)[None], [tf.shape(gains)[0], 1])
+        vocabulary_size = tf.shape(gains)[2]
+        size = vocabulary_size if self.top_k is None else tf.minimum(self.top_k, vocabulary_size)
+        logits, tokens = tf.math.top_k(gains / self.temperature, size)
+        probabilities = tf.nn.softmax(logits)
+        before = tf.cumsum(probabilities, axis=2, exclusive=True)
+        probabilities = tf.where(before < self.top_p, probabilities, 0.0)
+        reached = tf.cumsum(probabilities, axis=2)
+        wanted = random[:, :, None] * reached[:, :, -1:]
+        drawn = tf.reduce_sum(tf.cast(reached <= wanted, tf.int32), axis=2)
+        # Rounding may ask for more than the last with any probability.
+        last = tf.reduce_sum(tf.cast(probabilities > 0, tf.int32), axis=2) - 1
+        return places, tf.gather(tokens, tf.clip_by_value(drawn, 0, tf.maximum(last, 0)), batch_dims=2)
+
+
+def _fingerprints(source):
+    """A number for each sentence, from its ids without the padding: int32 `(batch,)`."""
+    words = tf.where(source == PADDING, "", tf.strings.as_string(source) + " ")
+    return tf.cast(tf.strings.to_hash_bucket_fast(tf.strings.reduce_join(words, axis=1), 2**31 - 1), tf.int32)

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+from helpers import numbers, random_ids, softmax
+
+tf = pytest.importorskip("tensorflow")
+
+from test_greedy import bold_model  # noqa: E402
+
+from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, GreedyDecoder, InputError  # noqa: E402
+
+
+@pytest.fixture
+def source(rng):
+    return random_ids(rng, 20, [5, 2, 7])
+
+
+def two_models():
+    return bold_model(), bold_model(wiring="bahdanau", cell="lstm")
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logarithms"])
+def test_a_step_averages_what_the_models_say(source, average):
+    models = two_models()
+    tokens = np.array([4, 5, 6])
+    separate = [model.step(tokens, *reversed(model.encode(source))) for model in models]
+    ensemble = Ensemble(models, average)
+    memory, state = ensemble.encode(source)
+    logits, _, weights = ensemble.step(tokens, state, memory)
+    probabilities = [softmax(numbers(each[0])) for each in separate]
+    expected = np.mean(probabilities, 0) if average == "probabilities" else softmax(np.mean(np.log(probabilities), 0))
+    np.testing.assert_allclose(softmax(numbers(logits)), expected, rtol=1e-4)
+    np.testing.assert_allclose(weights, np.mean([numbers(each[2]) for each in separate], 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("search", [GreedyDecoder, BeamSearch])
+def test_a_model_twice_is_the_model(source, search):
+    model = bold_model()
+    alone, twice = (search(each, max_length=9)(source) for each in (model, Ensemble([model, model])))
+    np.testing.assert_array_equal(alone.tokens, twice.tokens)
+    np.testing.assert_allclose(alone.scores, twice.scores, rtol=1e-4)
+
+
+def test_models_with_other_vocabularies_are_refused_with_the_first_difference():
+    keras.utils.set_random_seed(0)
+    models = [AttentionSeq2Seq(20, size, units=4) for size in (15, 15, 16)]
+    with pytest.raises(InputError, match="target_vocabulary_size is 15 in model 1 and 16 in model 3"):
+        Ensemble(models)
+
+
+@pytest.mark.parametrize("models, options, sentence", [([], {}, "one model"), ([None], {"average": "max"}, "'max'")])
+def test_what_is_no_ensemble_is_refused(models, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Ensemble(models, **options)
