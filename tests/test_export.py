@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow_text")
 import tensorflow as tf  # noqa: E402
 from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402
 
-from keras_attn import AttentionSeq2Seq, Translator, learn_text_processor  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, Sampling, Translator, learn_text_processor  # noqa: E402
 from keras_attn.layers import AdditiveScore, Attention  # noqa: E402
 
 SERVE = """
@@ -81,6 +81,16 @@ def test_there_is_a_plain_signature_from_string_to_string(exported):
     served = tf.saved_model.load(str(folder / "export")).signatures["translate"](texts=tf.constant(["ab"]))
     assert list(served) == ["translations"]
     assert served["translations"].numpy()[0].decode() == translator("ab")
+
+
+@pytest.mark.parametrize("search, options", [(BeamSearch, {"width": 3}), (Sampling, {"temperature": 2.0})])
+def test_any_search_can_be_exported(tmp_path, search, options):
+    text = learn_text_processor(["ab cd dcba"], "characters")
+    model = AttentionSeq2Seq(text.vocabulary_size, text.vocabulary_size, units=8)
+    translator = Translator(model, text, text, search=search, max_length=9, **options)
+    translator.export(tmp_path / "export")
+    served = tf.saved_model.load(str(tmp_path / "export")).signatures["translate"](texts=tf.constant(["ab", "", "dd"]))
+    assert [text.decode() for text in served["translations"].numpy()] == translator(["ab", "", "dd"])
 
 
 def test_two_subword_vocabularies_are_not_mixed_up(tmp_path):
