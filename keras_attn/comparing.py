@@ -105,7 +105,7 @@ def table(rows):
         "wiring": lambda row: row["wiring"],
         "parameters": lambda row: f"{row['parameters']:,}",
         "ms/step": lambda row: f"{row['milliseconds_per_step']:.0f}",
-        "loss": lambda row: f"{row['validation_loss']:.3f}",
+        "loss": lambda row: f"{row['validation_loss']:.4f}",
         quality[0]: quality[1],
         "sharpness": lambda row: "-" if row["sharpness"] is None else f"{row['sharpness']:.2f}",
     }

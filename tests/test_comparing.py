@@ -52,7 +52,7 @@ def test_the_table_has_a_row_for_each_variant_in_columns_of_one_width():
     ).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
-        *("dot", "luong", "12,345", "12", "0.500", "25.00 %", "0.75")
+        *("dot", "luong", "12,345", "12", "0.5000", "25.00 %", "0.75")
     ]
     assert lines[3].endswith("| -         |")
 
