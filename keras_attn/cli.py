@@ -112,7 +112,9 @@ def _add_compare(commands, prog):
         default=["luong"],
         help="luong, luong+input-feeding, bahdanau, gnmt (default: luong)",
     )
-    _add_training_options(command, without=("attention", "alignment", "coverage", "wiring", "input_feeding"))
+    # What each variant decides for itself; and all train for as many epochs.
+    decided = ("attention", "alignment", "window", "coverage", "wiring", "input_feeding", "patience")
+    _add_training_options(command, without=decided)
     command.add_argument("--output", metavar="FOLDER", help="folder of the results (default: runs/compare-TASK)")
     command.add_argument("--overwrite", action="store_true", help="replace the comparison in that folder")
 

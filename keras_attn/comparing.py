@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_attn import files
-from keras_attn.config import CHOICES
+from keras_attn.config import CHOICES, OF_ATTENTION, TrainingConfig
 from keras_attn.data import batches
 from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention_grid
@@ -41,7 +41,8 @@ def variants(config, attentions, wirings):
             raise InputError(f"{wiring!r} is no wiring; known are luong, luong+input-feeding, bahdanau and gnmt.")
         for attention in attentions:
             if attention == "none":
-                found["none", "none"] = dataclasses.replace(config, wiring="none")
+                nothing = {name: getattr(TrainingConfig, name) for name in OF_ATTENTION}
+                found["none", "none"] = dataclasses.replace(config, wiring="none", **nothing)
                 continue
             chosen = {name: value for part in attention.split("+") for name, value in _meaning(part).items()}
             found[attention, wiring] = dataclasses.replace(config, wiring=base, input_feeding=bool(feeding), **chosen)

@@ -128,6 +128,9 @@ CHOICES = {
     field.name: field.metadata["choices"] for field in dataclasses.fields(TrainingConfig) if "choices" in field.metadata
 }
 
+# The fields that say something about the attention alone.
+OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout")
+
 # Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
 _EPOCHS, _UPDATES = 10, 4_000
 
@@ -210,7 +213,7 @@ def _check_data(config):
 
 def _check_model(config):
     if config.wiring == "none":
-        for name in ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout"):
+        for name in OF_ATTENTION:
             if getattr(config, name) != getattr(TrainingConfig, name):
                 raise InputError(
                     f"--wiring none has no attention, so {_flag(name)} does nothing; leave one of them out."

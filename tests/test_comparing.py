@@ -26,6 +26,11 @@ def test_no_attention_stands_once_whatever_the_wirings():
     assert sorted(found) == [("dot", "bahdanau"), ("dot", "luong"), ("none", "none")]
 
 
+def test_what_is_said_of_the_attention_does_not_hold_for_none():
+    found = variants(TrainingConfig(heads=2, attention_dropout=0.1), ["none", "dot"], ["luong"])
+    assert found["dot", "luong"].heads == 2 and found["none", "none"].heads == 1
+
+
 @pytest.mark.parametrize(
     "attention, wiring, sentence",
     [
