@@ -7,12 +7,21 @@ used.
 """
 
 import importlib
+import pathlib
+import sys
 
-from keras_attn import functional
 from keras_attn.errors import InputError
-from keras_attn.explain import explain  # now: imported later, the module would take the function's name
-from keras_attn.layers import Attention, BahdanauStyleDotAttention
-from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+
+# The command line answers `--help` without Keras, and its commands import what they need themselves. (While Python looks
+# for the package that `-m` names, that is all that the arguments begin with.)
+_COMMAND_LINE = sys.argv[:1] == ["-m"] or pathlib.Path(sys.argv[0] if sys.argv else "").stem == "keras-attn"
+
+# Everyone else gets these at once: Keras only loads a saved model whose classes have been imported.
+if not _COMMAND_LINE:
+    from keras_attn import functional
+    from keras_attn.explain import explain  # imported later, the module would take the function's name
+    from keras_attn.layers import Attention, BahdanauStyleDotAttention
+    from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
 
 _LATER = {
     "BeamSearch": "keras_attn.decoding",

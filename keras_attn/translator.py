@@ -13,6 +13,7 @@ from keras_attn.data.batches import source_ids
 from keras_attn.decoding import GreedyDecoder
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING
+from keras_attn.models import AttentionSeq2Seq  # noqa: F401 (Keras only loads classes that have been imported)
 from keras_attn.text import text_processor_from_config
 
 

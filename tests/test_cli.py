@@ -158,6 +158,13 @@ def test_pairs_of_which_one_side_is_missing_are_refused():
         TrainingConfig(test_target="x")
 
 
+def test_help_needs_neither_keras_nor_tensorflow():
+    command = [sys.executable, "-X", "importtime", "-m", "keras_attn", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert done.returncode == 0 and "keras_attn.config" in imported and not {"keras", "tensorflow", "numpy"} & imported
+
+
 @pytest.mark.slow
 def test_help_shows_every_option_and_examples():
     done = subprocess.run([sys.executable, "-m", "keras_attn", "train", "--help"], capture_output=True, text=True)

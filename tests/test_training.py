@@ -60,6 +60,8 @@ def test_a_run_on_dates_leaves_all_that_it_announces(somewhere, capsys):
     )
     expected = Translator.load(folder)(["25 December 1997", ""])
     assert served.strip() == str([text.encode() for text in expected])
+    command = [sys.executable, "-m", "keras_attn", "translate", "--model", str(folder), "25 December 1997", ""]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.splitlines() == expected
 
 
 def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, capsys):
