@@ -83,6 +83,7 @@ def test_there_is_a_plain_signature_from_string_to_string(exported):
     assert served["translations"].numpy()[0].decode() == translator("ab")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search, options", [(BeamSearch, {"width": 3}), (Sampling, {"temperature": 2.0})])
 def test_any_search_can_be_exported(tmp_path, search, options):
     text = learn_text_processor(["ab cd dcba"], "characters")

@@ -81,7 +81,11 @@ def test_it_spells_what_the_model_spells():
     np.testing.assert_allclose(found.log_probabilities[:, 0], [5 * surprise, 2 * surprise, 3 * surprise], rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    ["luong", "bahdanau", "monotonic", "coverage"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("input feeding", "gnmt", "none", "local")],
+)
 def test_it_equals_a_plain_loop_for_each_sentence_alone(rng, variant):
     model = bold_model(**VARIANTS[variant])
     source = random_ids(rng, 20, [5, 2, 7, 1])
