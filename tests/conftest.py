@@ -19,6 +19,18 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def query(rng):
+    """Three queries for each of two sentences."""
+    return rng.normal(size=(2, 3, 6)).astype("float32")
+
+
+@pytest.fixture
+def values(rng):
+    """Four encoder states for each of the two sentences."""
+    return rng.normal(size=(2, 4, 6)).astype("float32")
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder with real data that some checkouts have beside them."""
