@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_attn.decoding.tokens import marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
 
@@ -61,7 +62,7 @@ class Constraints:
             prefix: int32 `(batch, prefix_length)`, the tokens that each target begins with, padded with 0.
         """
         ids = tf.range(tf.shape(log_probabilities)[2])
-        never = tf.reduce_any([ids == token for token in (*NEVER_WRITTEN, *self.forbidden)], axis=0)
+        never = marked((*NEVER_WRITTEN, *self.forbidden), tf.shape(ids)[0])
         never |= (ids == END) & (time < self.min_length)
         if self.no_repeat_ngram:
             never |= self._would_repeat(written, time, tf.shape(ids)[0])

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
-from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of, without_what_is_never_written
+from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of, marked
 from keras_attn.errors import InputError
-from keras_attn.ids import END, PADDING, START
+from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
 
 class GreedyDecoder:
@@ -58,8 +58,9 @@ class GreedyDecoder:
 
         def step(time, tokens, state, finished, all_tokens, all_gains, all_weights):
             logits, state, weights = self.model.step(tokens, state, memory)
-            log_probabilities = without_what_is_never_written(log_probabilities_of(logits))
-            tokens = tf.argmax(log_probabilities, axis=1, output_type=tf.int32)
+            log_probabilities = log_probabilities_of(logits)
+            never = marked(NEVER_WRITTEN, tf.shape(logits)[1])
+            tokens = tf.argmax(tf.where(never, float("-inf"), log_probabilities), axis=1, output_type=tf.int32)
             gained = tf.gather(log_probabilities, tokens, batch_dims=1)
             tokens = tf.where(finished, PADDING, tokens)
             all_tokens = all_tokens.write(time, tokens)

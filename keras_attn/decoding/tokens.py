@@ -2,19 +2,16 @@
 
 import tensorflow as tf
 
-from keras_attn.ids import NEVER_WRITTEN
-
 
 def log_probabilities_of(logits):
     """Log-probabilities of the next token, in float32: `(..., vocabulary_size)` to the same."""
     return tf.nn.log_softmax(tf.cast(logits, tf.float32))
 
 
-def without_what_is_never_written(log_probabilities):
-    """`-inf` for padding and start, which no target holds."""
-    ids = tf.range(tf.shape(log_probabilities)[-1])
-    never = tf.reduce_any([ids == token for token in NEVER_WRITTEN], axis=0)
-    return tf.where(never, float("-inf"), log_probabilities)
+def marked(tokens, vocabulary_size):
+    """Which ids are among these tokens: boolean `(vocabulary_size,)`."""
+    ids = tf.range(vocabulary_size)
+    return tf.reduce_any([ids == token for token in tokens], axis=0)
 
 
 def at_least_one_column(source):

@@ -26,7 +26,7 @@ class _BothWays(keras.layers.Layer):
         self.forward_layer.build(inputs_shape)
         self.backward_layer.build(inputs_shape)
 
-    def call(self, inputs, initial_state=None, mask=None, training=None):
+    def call(self, inputs, mask=None, training=None):
         there, *state = self.forward_layer(inputs, mask=mask, training=training)
         back, *back_state = self.backward_layer(inputs, mask=mask, training=training)
         outputs = ops.concatenate([there, ops.flip(back, axis=1)], axis=-1)
@@ -53,7 +53,8 @@ class RecurrentStack(keras.layers.Layer):
 
     Call arguments:
         inputs: `(batch, length, input_units)`.
-        initial_state: optional list for each layer, of as many tensors `(batch, units)` as the cell's state has.
+        initial_state: optional list for each layer, of as many tensors `(batch, units)` as the cell's state has; for a
+            stack that reads forward.
         mask: optional boolean `(batch, length)`, true where there is something.
         training: whether dropout is on.
 
@@ -142,12 +143,8 @@ class RecurrentStack(keras.layers.Layer):
         state = []
         for index, layer in enumerate(self.recurrent):
             below = outputs
-            outputs, *final = layer(
-                self.dropout(below, training=training),
-                initial_state=initial_state[index] if initial_state else None,
-                mask=mask,
-                training=training,
-            )
+            start = {"initial_state": initial_state[index]} if initial_state else {}
+            outputs, *final = layer(self.dropout(below, training=training), mask=mask, training=training, **start)
             state.append(final)
             outputs = self._finish(index, below, outputs)
         return outputs, state
