@@ -285,11 +285,11 @@ def align(translator, pairs, reverse=None, method="grow-diag-final-and", level=N
     if level is None:
         units = {translator.source_text.unit, translator.target_text.unit}
         level = "tokens" if units == {"characters"} else "words"
+    if reverse is None:
+        yield from _alignments(translator, pairs, level)
+        return
     pairs, turned = itertools.tee(pairs)
     forward = _alignments(translator, pairs, level)
-    if reverse is None:
-        yield from forward
-        return
     backward = _alignments(reverse, ((target, source) for source, target in turned), level)
     for number, (one, other) in enumerate(zip(forward, backward), 1):
         if (len(one.source), len(one.target)) != (len(other.target), len(other.source)):

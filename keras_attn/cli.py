@@ -19,38 +19,71 @@ def main(arguments=None):
     Args:
         arguments: a list of strings; `None` takes those of the process.
     """
+    # TensorFlow's remarks about the machine, before the first output.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     parser, commands = _parser()
     try:
-        arguments = with_file(arguments, commands)
-    except InputError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    options = parser.parse_args(arguments)
+        _refuse_other_encodings(arguments)
+        options = parser.parse_args(with_file(arguments, commands))
+    except (InputError, ImportError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
     options.arguments = arguments[1:]
     try:
         options.command(options)
         sys.stdout.flush()
         return 0
-    except (InputError, ImportError) as error:
-        print(f"{options.prog}: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         # Whoever read the output has seen enough; what Python still holds must not be written when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        print(f"{options.prog}: {error.filename or 'a file'} cannot be used: {error.strerror}.", file=sys.stderr)
+    except (InputError, ImportError, OSError, UnicodeEncodeError) as error:
+        print(f"{options.prog}: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{options.prog}: interrupted.{options.after_interruption(options)}", file=sys.stderr)
         return 130
 
 
+def _sentence(error):
+    if isinstance(error, UnicodeEncodeError):
+        part = error.object[error.start : error.end]
+        return f"{part!r} cannot be written in {error.encoding}; set PYTHONUTF8=1 to write UTF-8."
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror or error}."
+    return str(error)
+
+
+def _open_closed_streams():
+    """Nothing instead of what a shell has closed (`<&-`), which Python has as `None`."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def _refuse_other_encodings(arguments):
+    """What is not UTF-8 Python takes from the system with stand-ins that cannot be written."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"The argument {argument!r} is not UTF-8; convert it first.") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses what it does not understand in one sentence, without the list of all options."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
 def _parser():
     """The parser of the whole command line, and those of the commands by name."""
     script = pathlib.Path(sys.argv[0]).name
     program = {"__main__.py": "python -m keras_attn", "train.py": "python train.py"}.get(script, script)
-    parser = argparse.ArgumentParser(prog=program, description=_DESCRIPTION)
+    parser = _Parser(prog=program, description=_DESCRIPTION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"keras_attn.commands.{name}")

@@ -24,7 +24,7 @@ def require(module, purpose):
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = {"tensorflow_text": "tensorflow-text", "babel.dates": "Babel"}.get(module, module)
+        package = {"tensorflow_text": "tensorflow-text", "babel.dates": "Babel", "yaml": "PyYAML"}.get(module, module)
         raise ImportError(
             f"{purpose} needs {package}, which cannot be imported ({error}): pip install {package}"
         ) from error

@@ -35,10 +35,10 @@ def read_n_best(lines, name="the n-best list"):
         InputError: a line is not in that form.
     """
     for number, line in enumerate(lines, 1):
-        parts = [part.strip() for part in line.split("|||")]
         try:
-            yield Candidate(int(parts[0]), parts[1], float(parts[-1]))
-        except (ValueError, IndexError):
+            index, text, *_, score = (part.strip() for part in line.split("|||"))
+            yield Candidate(int(index), text, float(score))
+        except ValueError:
             raise InputError(f"{name}, line {number} is not INDEX ||| TEXT ||| SCORE, but {line!r}.") from None
 
 

@@ -6,6 +6,12 @@ import sys
 
 import keras
 import numpy as np
+import pytest
+
+
+def slow(*parameters):
+    """Parameters of a test that the quick part leaves out."""
+    return pytest.param(*parameters, marks=pytest.mark.slow)
 
 
 def numbers(tensor):

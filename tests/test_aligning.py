@@ -1,3 +1,6 @@
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from keras_attn import InputError
 from keras_attn.aligning import (
     METHODS,
     agreement,
+    align,
     from_pharaoh,
     hard_alignment,
     merge,
@@ -234,3 +238,137 @@ def test_a_word_without_tokens_gets_weights_of_zero():
 def test_words_for_other_tokens_are_refused_with_the_shape():
     with pytest.raises(InputError, match=r"\(2, 3\).*2 target tokens and 2 source tokens"):
         merge(np.ones((2, 3)), [0, 0], [0, 1])
+
+
+class Scripted:
+    """A translator that cuts texts as it is told, and looks where a function of two tokens is large."""
+
+    def __init__(self, cut, look, source_unit="words", target_unit=None):
+        self.cut, self.look = cut, look
+        self.source_text = SimpleNamespace(unit=source_unit)
+        self.target_text = SimpleNamespace(unit=target_unit or source_unit)
+        self.read = 0
+
+    def stream_scores(self, pairs):
+        for source, target in pairs:
+            self.read += 1
+            source, target = self.cut(source), self.cut(target)
+            weights = [[self.look(one, other) for one in source] for other in target]
+            # What is left of a row goes to the end token, which is no word.
+            attention = np.array([[*row, 1 - sum(row)] for row in weights]).reshape(len(target), len(source) + 1)
+            yield SimpleNamespace(source_tokens=[*source, "[END]"], tokens=target, attention=attention)
+
+
+def words_alike(one, other):
+    """A tenth for each letter that two words have in common."""
+    return len(set(one) & set(other)) / 10
+
+
+PAIRS = [("ab cd", "dc ba"), ("", "x"), ("x", ""), ("abc d e", "e bac")]
+
+
+def test_pairs_are_aligned_in_their_order():
+    found = list(align(Scripted(str.split, words_alike), PAIRS))
+    assert [each.pharaoh for each in found] == ["0-1 1-0", "", "", "0-1 2-0"]
+    assert (found[0].source, found[0].target) == (["ab", "cd"], ["dc", "ba"])
+    assert found[0].links == [(0, 1), (1, 0)]
+    np.testing.assert_allclose(found[0].weights, [[0, 0.2], [0.2, 0]])
+    assert found[1].weights.shape == (1, 0) and found[2].weights.shape == (0, 1)
+
+
+def pieces(text):
+    """Each word in two pieces, as SentencePiece writes them."""
+    return [piece for word in text.split() for piece in ("▁" + word[:1], word[1:])]
+
+
+def test_pieces_are_aligned_as_the_words_that_they_make_up():
+    translator = Scripted(pieces, words_alike, "subwords")
+    (found,) = align(translator, [("ab cd", "dc ba")])
+    assert (found.source, found.target) == (["ab", "cd"], ["dc", "ba"])
+    assert found.pharaoh == "0-1 1-0"
+    # Of the row of ▁d: ▁a, b, ▁c, d have 0.1 (the ▁), 0, 0.1 (the ▁), 0.1; of that of c: 0, 0, 0.1, 0.
+    np.testing.assert_allclose(found.weights[0], [(0.1 + 0) / 2, (0.2 + 0.1) / 2])
+    (found,) = align(translator, [("ab cd", "dc ba")], level="tokens")
+    assert found.source == ["▁a", "b", "▁c", "d"] and found.weights.shape == (4, 4)
+
+
+def test_characters_are_aligned_as_such_unless_words_are_asked_for():
+    translator = Scripted(list, words_alike, "characters")
+    (found,) = align(translator, [("a bc", "cb a")])
+    assert (found.source, found.target) == (list("a bc"), list("cb a"))
+    assert found.pharaoh == "0-3 1-2 2-1 3-0"
+    (found,) = align(translator, [("a bc", "cb a")], level="words")
+    assert (found.source, found.target, found.pharaoh) == (["a", "bc"], ["cb", "a"], "0-1 1-0")
+    np.testing.assert_allclose(found.weights, [[0, 0.1], [0.1, 0]])
+
+
+def test_characters_on_one_side_alone_are_aligned_as_words():
+    translator = Scripted(list, words_alike, "words", "characters")
+    (found,) = align(translator, [("ab", "ba")])
+    assert (found.source, found.target) == (["a", "b"], ["ba"])
+
+
+def one_way(one, other):
+    return {("a", "x"): 0.9, ("a", "y"): 0.64, ("b", "z"): 0.1}.get((one, other), 0)
+
+
+def other_way(one, other):
+    return {("x", "a"): 0.4, ("y", "b"): 0.3, ("z", "b"): 0.9}.get((one, other), 0)
+
+
+@pytest.mark.parametrize(
+    "method, pharaoh",
+    [("intersection", "0-0 1-2"), ("union", "0-0 0-1 1-2"), ("grow-diag-final-and", "0-0 0-1 1-2")],
+)
+def test_two_models_are_joined_and_weighted_by_their_agreement(method, pharaoh):
+    """One links x and y with a, and z with b; the other a with x, and b with z."""
+    models = Scripted(str.split, one_way), Scripted(str.split, other_way)
+    (found,) = align(models[0], [("a b", "x y z")], models[1], method)
+    assert found.pharaoh == pharaoh
+    np.testing.assert_allclose(found.weights, [[0.6, 0], [0, 0], [0, 0.3]])
+    assert (found.source, found.target) == (["a", "b"], ["x", "y", "z"])
+
+
+def test_the_method_is_grow_diag_final_and_unless_another_is_named():
+    models = Scripted(str.split, one_way), Scripted(str.split, other_way)
+    pairs = [("a b", "x y z"), ("b a", "z x")]
+    expected = [each.links for each in align(models[0], pairs, models[1], "grow-diag-final-and")]
+    assert [each.links for each in align(models[0], pairs, models[1])] == expected
+
+
+def test_models_that_cut_differently_are_refused_by_the_pair():
+    models = Scripted(str.split, words_alike), Scripted(lambda text: text.replace("-", " ").split(), words_alike)
+    aligned = align(models[0], [("a b", "b a"), ("a-b c", "c")], models[1])
+    assert next(aligned).pharaoh == "0-1 1-0"
+    with pytest.raises(InputError, match="Pair 2 is cut into 2 and 1 words by the one model and into 3 and 1 by the"):
+        next(aligned)
+
+
+@pytest.mark.parametrize("options", [{"method": "grow"}, {"level": "letters"}])
+def test_what_is_not_known_is_refused_before_a_pair_is_read(options):
+    translator = Scripted(str.split, words_alike)
+    ((name, value),) = options.items()
+    with pytest.raises(InputError, match=f"{name} is '{value}', but only"):
+        next(align(translator, PAIRS, **options))
+    assert translator.read == 0
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_pairs_are_aligned_as_they_are_read_and_none_is_kept(both):
+    class Text(str):
+        """A string whose end can be seen."""
+
+        alive = 0
+
+        def __init__(self, text):
+            Text.alive += 1
+
+        def __del__(self):
+            Text.alive -= 1
+
+    translator = Scripted(str.split, words_alike)
+    pairs = ((Text(f"a {number}"), Text(f"{number} a")) for number in itertools.count())
+    aligned = align(translator, pairs, Scripted(str.split, words_alike) if both else None)
+    for number, found in enumerate(itertools.islice(aligned, 1_000), 1):
+        assert found.pharaoh == "0-1 1-0" and translator.read == number
+        assert Text.alive < 200

@@ -7,9 +7,9 @@ from helpers import disturb_weights
 
 pytest.importorskip("tensorflow_text")
 
-from keras_attn import Attention, AttentionSeq2Seq, InputError, Translator, learn_text_processor  # noqa: E402
-from keras_attn.averaging import average_runs, averaged  # noqa: E402
-from keras_attn.checkpoint import KeptEpochs  # noqa: E402
+from keras_attn import Attention, AttentionSeq2Seq, InputError, Translator, learn_text_processor
+from keras_attn.averaging import average_runs, averaged
+from keras_attn.checkpoint import KeptEpochs
 
 TEXTS = ["ab cd", "dcba", ""]
 
@@ -96,6 +96,7 @@ def test_the_average_of_one_model_is_that_model(rng, arguments):
     np.testing.assert_array_equal(average(inputs), model(inputs))
 
 
+@pytest.mark.slow
 def test_the_average_of_a_model_with_itself_translates_as_it_does(run, tmp_path):
     average_runs([run, run / "model.keras", run / "epochs" / "epoch-001.keras"], tmp_path / "average")
     one, average = (Translator.load(folder, max_length=9).translate(TEXTS) for folder in (run, tmp_path / "average"))

@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import slow
 
 from keras_attn import InputError
 from keras_attn.data.batches import batches, source_ids
@@ -140,8 +141,8 @@ def peek_and_wait(dataset):
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize("count", [1000, 30])
-@pytest.mark.parametrize("size", [{"batch_size": 10}, {"tokens_per_batch": 200}])
+@pytest.mark.parametrize("count", [1000, slow(30)])
+@pytest.mark.parametrize("size", [{"batch_size": 10}, slow({"tokens_per_batch": 200})])
 def test_a_look_at_the_first_batch_does_not_use_an_epoch_up(pairs, size, count):
     first_epoch = spelled_pairs(batched(pairs[:count], seed=5, **size))
     dataset = batched(pairs[:count], seed=5, **size)

@@ -2,15 +2,15 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import numbers, random_ids
+from helpers import numbers, random_ids, slow
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import VARIANTS, bold_model  # noqa: E402
+from test_greedy import VARIANTS, bold_model
 
-from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError  # noqa: E402
-from keras_attn.decoding import BeamSearch  # noqa: E402
-from keras_attn.ids import END, START, UNKNOWN  # noqa: E402
+from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError
+from keras_attn.decoding import BeamSearch
+from keras_attn.ids import END, START, UNKNOWN
 
 LENGTHS = [5, 2, 7, 1]
 
@@ -43,7 +43,7 @@ def score_of(gains, weights, length_penalty, coverage_penalty):
     return gains.sum() / penalty(len(gains), length_penalty) + coverage_penalty * covered
 
 
-@pytest.mark.parametrize("variant", ["luong", "gnmt", "coverage"])
+@pytest.mark.parametrize("variant", ["luong", slow("gnmt"), slow("coverage")])
 def test_a_beam_of_one_is_greedy_token_for_token(source, variant):
     model = bold_model(**VARIANTS[variant])
     greedy = GreedyDecoder(model, max_length=12)(source)
@@ -53,7 +53,9 @@ def test_a_beam_of_one_is_greedy_token_for_token(source, variant):
         np.testing.assert_allclose(getattr(beam, name), getattr(greedy, name), atol=1e-5)
 
 
-@pytest.mark.parametrize("length_penalty, coverage_penalty", [(0.0, 0.0), (1.5, 0.0), ("average", 0.0), (1.0, 0.3)])
+@pytest.mark.parametrize(
+    "length_penalty, coverage_penalty", [(1.0, 0.3), slow(0.0, 0.0), slow(1.5, 0.0), slow("average", 0.0)]
+)
 def test_a_beam_that_is_wide_enough_finds_the_best_of_all_targets(length_penalty, coverage_penalty):
     model = AttentionSeq2Seq(20, 6, units=8)
     model.build()
@@ -92,7 +94,7 @@ def test_every_hypothesis_has_the_probabilities_and_weights_of_its_own_tokens(so
             np.testing.assert_allclose(found.scores[row, place], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["luong", "coverage", "monotonic"])
+@pytest.mark.parametrize("variant", ["coverage", slow("luong"), slow("monotonic")])
 def test_batch_mates_and_padding_change_nothing(source, variant):
     search = BeamSearch(bold_model(**VARIANTS[variant]), width=3, count=2, coverage_penalty=0.2, max_length=10)
     together = search(source)
@@ -104,6 +106,7 @@ def test_batch_mates_and_padding_change_nothing(source, variant):
         np.testing.assert_allclose(together.scores[row], alone.scores[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_stopping_early_loses_nothing(source):
     class Patient(BeamSearch):
         def _bound(self, kept, length_penalty):
@@ -117,13 +120,14 @@ def test_stopping_early_loses_nothing(source):
     np.testing.assert_allclose(hurried.scores, patient.scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_wider_beam_scores_no_worse_than_greedy_here(source):
     model = bold_model()
     greedy, wide = (BeamSearch(model, width=width, max_length=10)(source) for width in (1, 8))
     assert (wide.scores.numpy() >= greedy.scores.numpy() - 1e-5).all() and (wide.scores > greedy.scores).numpy().any()
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0)])
+@pytest.mark.parametrize("shape", [(0, 3), slow((0, 0)), slow((2, 0))])
 def test_a_batch_of_nothing_gives_nothing(shape):
     found = BeamSearch(bold_model(), width=3)(np.zeros(shape, "int32"))
     assert found.tokens.shape[0] == shape[0] and not found.tokens.numpy().any()

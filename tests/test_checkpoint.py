@@ -199,6 +199,7 @@ def state(folder):
     return [np.array(variable) for variable in (*model.variables, *model.optimizer.variables)]
 
 
+@pytest.mark.slow
 def test_a_run_with_moving_averages_goes_on_to_the_last_digit(tmp_path):
     train(tmp_path / "whole", 3)
     for epochs in (1, 3):

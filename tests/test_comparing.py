@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("tensorflow_text")
 
-from keras_attn import InputError, cli  # noqa: E402
-from keras_attn.comparing import table, variants  # noqa: E402
-from keras_attn.config import TrainingConfig  # noqa: E402
+from keras_attn import InputError, cli
+from keras_attn.comparing import table, variants
+from keras_attn.config import TrainingConfig
 
 CONFIG = TrainingConfig()
 
@@ -65,9 +65,21 @@ def test_the_table_has_a_row_for_each_variant_in_columns_of_one_width():
 @pytest.mark.slow
 def test_compare_leaves_a_table_and_a_picture_and_keeps_an_earlier_comparison(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = (
-        "compare --pairs 200 --epochs 1 --units 16 --embedding-units 8 --attention dot,none --wiring luong".split()
-    )
+    command = [
+        "compare",
+        "--pairs",
+        "200",
+        "--epochs",
+        "1",
+        "--units",
+        "16",
+        "--embedding-units",
+        "8",
+        "--attention",
+        "dot,none",
+        "--wiring",
+        "luong",
+    ]
     assert cli.main(command) == 0
     folder = tmp_path / "runs" / "compare-dates"
     assert {path.name for path in folder.iterdir()} == {"compare.json", "compare.md", "attention.png"}

@@ -4,12 +4,12 @@ from helpers import random_ids
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model  # noqa: E402
-from test_sampling import LoadedDie  # noqa: E402
+from test_greedy import bold_model
+from test_sampling import LoadedDie
 
-from keras_attn import BeamSearch, InputError, Sampling  # noqa: E402
-from keras_attn.decoding.constraints import Constraints  # noqa: E402
-from keras_attn.ids import END  # noqa: E402
+from keras_attn import BeamSearch, InputError, Sampling
+from keras_attn.decoding.constraints import Constraints
+from keras_attn.ids import END
 
 NOTHING_ASKED = np.zeros((1, 0), "int32")
 SEARCHES = {"beam": (BeamSearch, {"width": 4, "count": 2}), "sampling": (Sampling, {"count": 3})}
@@ -108,6 +108,7 @@ def test_a_repetition_penalty_makes_repetition_rarer():
     assert repeats(3.0) < 0.5 * repeats(1.0)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_left_to_write_the_target_is_empty(source):
     model = bold_model()
     search = BeamSearch(model, width=2, min_length=1, forbidden=[id for id in range(15) if id != END])

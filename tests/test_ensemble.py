@@ -1,13 +1,13 @@
 import keras
 import numpy as np
 import pytest
-from helpers import numbers, random_ids, softmax, step_by_step
+from helpers import numbers, random_ids, slow, softmax, step_by_step
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model  # noqa: E402
+from test_greedy import bold_model
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, GreedyDecoder, InputError  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, GreedyDecoder, InputError
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_given_target_gets_what_its_steps_get(source, average):
     np.testing.assert_allclose(weights, stepwise[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("search", [GreedyDecoder, BeamSearch])
+@pytest.mark.parametrize("search", [GreedyDecoder, slow(BeamSearch)])
 def test_a_model_twice_is_the_model(source, search):
     model = bold_model()
     alone, twice = (search(each, max_length=9)(source) for each in (model, Ensemble([model, model])))

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import softmax
+from helpers import slow, softmax
 from matplotlib import pyplot
 
 from keras_attn import Attention, AttentionSeq2Seq, InputError, explain
@@ -106,9 +106,11 @@ def translator_with():
     "options",
     [
         {},
-        {"input_feeding": True, "attention": "additive"},
-        {"wiring": "bahdanau", "attention": Attention("general", "local-m"), "decoder_layers": 2},
-        {"wiring": "gnmt", "attention": Attention(AdditiveScore(coverage=True), "monotonic"), "decoder_layers": 2},
+        slow({"input_feeding": True, "attention": "additive"}),
+        slow({"wiring": "bahdanau", "attention": Attention("general", "local-m"), "decoder_layers": 2}),
+        slow(
+            {"wiring": "gnmt", "attention": Attention(AdditiveScore(coverage=True), "monotonic"), "decoder_layers": 2}
+        ),
     ],
 )
 def test_a_step_of_a_translation_is_explained_with_its_own_numbers(translator_with, options):

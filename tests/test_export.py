@@ -9,11 +9,11 @@ from test_translator import TEXTS, untrained_translator
 
 pytest.importorskip("tensorflow_text")
 
-import tensorflow as tf  # noqa: E402
-from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, Sampling, Translator, learn_text_processor  # noqa: E402
-from keras_attn.layers import AdditiveScore, Attention  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, Sampling, Translator, learn_text_processor
+from keras_attn.layers import AdditiveScore, Attention
 
 SERVE = """
 import json, sys
@@ -107,6 +107,7 @@ def test_every_signature_gives_the_same_where_this_package_cannot_be_imported(ex
         same_attention(served["attend"]["attention"][row], expected)
 
 
+@pytest.mark.slow
 def test_it_serves_batches_of_any_size_and_none(loaded):
     served = loaded.signatures["serving_default"]
     for size in (0, 1, 5):
@@ -182,6 +183,7 @@ def test_any_search_can_be_exported(tmp_path, search, options):
     assert [text.decode() for text in served["translations"].numpy()] == translator(["ab", "", "dd"])
 
 
+@pytest.mark.slow
 def test_two_subword_vocabularies_are_not_mixed_up(tmp_path):
     pytest.importorskip("sentencepiece")
     source, target = (learn_text_processor([text], "subwords") for text in ("ab cd dcba", "xyz zyx wxyz"))
@@ -204,6 +206,7 @@ def test_it_holds_no_keras_object(exported):
     assert not [node.user_object.identifier for node in nodes if "keras" in node.user_object.identifier.lower()]
 
 
+@pytest.mark.slow
 def test_an_export_that_dies_leaves_the_old_one_as_it_was(exported, monkeypatch):
     translator, folder = exported
     before = sorted(path.name for path in folder.iterdir())

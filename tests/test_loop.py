@@ -3,10 +3,10 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import SpellingModel  # noqa: E402
+from test_greedy import SpellingModel
 
-from keras_attn import BeamSearch, GreedyDecoder  # noqa: E402
-from keras_attn.decoding.loop import while_sentences_last  # noqa: E402
+from keras_attn import BeamSearch, GreedyDecoder
+from keras_attn.decoding.loop import while_sentences_last
 
 
 class CountingModel(SpellingModel):

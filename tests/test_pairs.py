@@ -90,7 +90,9 @@ def test_parallel_files_of_different_length_are_refused_with_both_counts(tmp_pat
 @pytest.mark.parametrize("empty_is_first", [True, False])
 def test_an_empty_parallel_file_is_named(tmp_path, empty_is_first):
     paths = [file(tmp_path, b"", "nothing"), file(tmp_path, b"a\n", "something")]
-    with pytest.raises(InputError, match="nothing has 0 lines and .*something has 1|something has 1 lines and .*nothing has 0"):
+    with pytest.raises(
+        InputError, match="nothing has 0 lines and .*something has 1|something has 1 lines and .*nothing has 0"
+    ):
         read_parallel(*paths if empty_is_first else reversed(paths))
 
 

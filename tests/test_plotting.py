@@ -81,7 +81,7 @@ def test_korean_japanese_and_chinese_are_drawn_where_a_font_has_them(text, tmp_p
 def test_where_no_font_has_a_character_one_line_says_what_to_install(monkeypatch, tmp_path):
     manager = font_manager.fontManager
     monkeypatch.setattr(manager, "ttflist", [font for font in manager.ttflist if font.name == "DejaVu Sans"])
-    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         plot_attention(np.ones((1, 2)), ["안", "a"], ["x"], path=tmp_path / "attention.png")

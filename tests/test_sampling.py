@@ -4,10 +4,10 @@ from helpers import numbers, random_ids, softmax
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model  # noqa: E402
+from test_greedy import bold_model
 
-from keras_attn import GreedyDecoder, InputError, Sampling  # noqa: E402
-from keras_attn.ids import END, START  # noqa: E402
+from keras_attn import GreedyDecoder, InputError, Sampling
+from keras_attn.ids import END, START
 
 LENGTHS = [5, 2, 7, 1]
 
@@ -58,6 +58,7 @@ def test_top_p_leaves_the_smallest_group_that_reaches_it():
     assert drawn[4:6].sum() == 100
 
 
+@pytest.mark.slow
 def test_the_most_probable_token_alone_is_greedy(source):
     model = bold_model()
     greedy = GreedyDecoder(model, max_length=10)(source)
@@ -81,6 +82,7 @@ def test_the_seed_decides_and_batch_mates_change_nothing(source):
             np.testing.assert_array_equal(*tokens)
 
 
+@pytest.mark.slow
 def test_log_probabilities_are_the_models_own(source):
     model = bold_model()
     found = Sampling(model, count=2, temperature=3.0, max_length=6)(source[:1])

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import disturb_weights, numbers, random_ids, run_python, step_by_step, teacher_forcing
+from helpers import disturb_weights, numbers, random_ids, run_python, slow, step_by_step, teacher_forcing
 from keras.src.saving import serialization_lib
 
 from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
@@ -136,8 +136,8 @@ LOW_PRECISION = {
     [
         ("mixed_bfloat16", "plain"),
         ("mixed_float16", "plain"),
-        ("mixed_float16", "input feeding"),
-        ("mixed_bfloat16", "gnmt"),
+        slow("mixed_float16", "input feeding"),
+        slow("mixed_bfloat16", "gnmt"),
     ],
 )
 def test_mixed_precision_trains_and_stays_near_float32(inputs, policy, name, tmp_path):
@@ -304,7 +304,7 @@ def test_what_does_not_go_together_is_refused(options, message):
         small_model(**options)
 
 
-@pytest.mark.parametrize("name", ELABORATE)
+@pytest.mark.parametrize("name", ["bahdanau", slow("luong"), slow("gnmt")])
 def test_loading_does_not_depend_on_where_objects_lie_in_memory(inputs, name, tmp_path, monkeypatch):
     """While Keras loads a model, it tells shared objects by `id`, which Python gives again once an object is gone.
 

@@ -14,19 +14,19 @@ from helpers import run_python
 pytest.importorskip("tensorflow_text")
 pytest.importorskip("tensorflow_serving", reason="the protocol buffers of tensorflow-serving-api are not installed")
 
-import grpc  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from google.protobuf import json_format, text_format  # noqa: E402
-from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402
-from tensorflow_serving.apis import (  # noqa: E402
+import grpc
+import tensorflow as tf
+from google.protobuf import json_format, text_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import (
     get_model_status_pb2,
     predict_pb2,
     prediction_log_pb2,
     prediction_service_pb2_grpc,
 )
 
-from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Translator, batches, learn_text_processor  # noqa: E402
-from keras_attn.cli import main  # noqa: E402
+from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Translator, batches, learn_text_processor
+from keras_attn.cli import main
 
 GUIDE = (pathlib.Path(__file__).parents[1] / "docs" / "serving.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", GUIDE, re.DOTALL)

@@ -6,11 +6,11 @@ from test_translator import TEXTS, untrained_translator
 
 pytest.importorskip("tensorflow_text")
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, InputError, Translator, learn_text_processor  # noqa: E402
-from keras_attn.decoding.hypotheses import Hypotheses  # noqa: E402
-from keras_attn.ids import END, UNKNOWN  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, InputError, Translator, learn_text_processor
+from keras_attn.decoding.hypotheses import Hypotheses
+from keras_attn.ids import END, UNKNOWN
 
 
 def test_the_graph_gives_padded_tensors():
@@ -100,6 +100,7 @@ def test_what_cannot_be_replaced_is_refused(replace_unknown, options, sentence):
         pointing_translator("words", replace_unknown, **options)
 
 
+@pytest.mark.slow
 def test_given_targets_have_the_probabilities_that_the_steps_gave_them():
     """Teacher forcing against a search, which goes one step at a time."""
     translator = untrained_translator(search=BeamSearch, width=3, forbidden=["[UNK]", " "], max_length=12)

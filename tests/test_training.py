@@ -17,14 +17,14 @@ pytest.importorskip("babel")
 pytest.importorskip("sentencepiece")
 pytest.importorskip("sacrebleu")
 
-from keras_attn import Translator, cli  # noqa: E402
-from keras_attn.config import TrainingConfig  # noqa: E402
-from keras_attn.training import load_parts  # noqa: E402
+from keras_attn import Translator, cli
+from keras_attn.config import TrainingConfig
+from keras_attn.training import load_parts
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "train.py"
-TINY = "--units 16 --embedding-units 8 --dropout 0.1".split()
+TINY = ["--units", "16", "--embedding-units", "8", "--dropout", "0.1"]
 WRITTEN = {
     *("config.json", "metrics.json", "model.keras", "source_text.json", "target_text.json", "about.json"),
     *("checkpoint", "saved_model", "loss.png", "attention.png", "attention-2.png", "attention-3.png"),
@@ -80,7 +80,7 @@ def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, ca
 
 
 def test_one_vocabulary_for_two_units_is_refused(somewhere, capsys):
-    options = "--shared-vocabulary --source-unit words --target-unit characters".split()
+    options = ["--shared-vocabulary", "--source-unit", "words", "--target-unit", "characters"]
     assert cli.main(["train", "--tsv", "pairs.tsv", *options]) == 2
     assert "make --source-unit and --target-unit equal" in capsys.readouterr().err
 

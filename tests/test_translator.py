@@ -2,13 +2,12 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import run_python
+from helpers import run_python, slow
 
 pytest.importorskip("tensorflow_text")
 
-import tensorflow as tf  # noqa: E402
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, InputError, Translator, learn_text_processor  # noqa: E402
+from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, InputError, Translator, learn_text_processor
 
 TEXTS = ["ab cd", "b", "", "dcba dcba dcba", "🙂 ?", "a\tb", "  ", "é" * 30]
 
@@ -41,11 +40,13 @@ def test_batch_mates_and_order_change_nothing(translator):
         np.testing.assert_allclose(found.attention, alone.attention, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_small_batches_give_what_large_ones_give(translator):
     small = Translator(translator.model, translator.source_text, translator.target_text, max_length=20, batch_size=2)
     assert small(TEXTS) == translator(TEXTS)
 
 
+@pytest.mark.slow
 def test_another_search_can_be_chosen(translator):
     parts = translator.model, translator.source_text, translator.target_text
     found = Translator(*parts, search=BeamSearch, width=4, max_length=20).translate(TEXTS)
@@ -84,7 +85,7 @@ def test_a_text_processor_of_another_size_is_refused_with_both_sizes(translator)
         Translator(translator.model, other, translator.target_text)
 
 
-@pytest.mark.parametrize("unit", ["words", "subwords"])
+@pytest.mark.parametrize("unit", ["subwords", slow("words")])
 def test_other_units_translate_too(unit):
     if unit == "subwords":
         pytest.importorskip("sentencepiece")
@@ -104,6 +105,7 @@ def test_a_folder_without_a_model_is_refused_by_the_missing_file(tmp_path):
         Translator.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_saving_twice_replaces_the_first(translator, tmp_path):
     untrained_translator().save(tmp_path)
     translator.save(tmp_path)
@@ -134,6 +136,7 @@ def test_the_best_of_several_is_the_translation(translator):
         assert len({tuple(hypothesis.tokens) for hypothesis in hypotheses}) == len(hypotheses)
 
 
+@pytest.mark.slow
 def test_every_target_begins_with_its_own_prefix(translator):
     parts = translator.model, translator.source_text, translator.target_text
     texts, prefixes = ["ab", "", "cd dcba"], ["cd", "a", ""]
@@ -199,6 +202,7 @@ def test_an_option_that_makes_no_sense_is_refused(translator, options, sentence)
         Translator(translator.model, translator.source_text, translator.target_text, **options)
 
 
+@pytest.mark.slow
 def test_a_forbidden_token_is_never_written(translator):
     parts = translator.model, translator.source_text, translator.target_text
     letters = set("".join(translator(TEXTS)))
@@ -219,6 +223,7 @@ def folders(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_several_folders_translate_together(folders):
     together = Translator.load([folders / "one", folders / "two"], max_length=20)
     models = [Translator.load(folders / name).model for name in ("one", "two")]

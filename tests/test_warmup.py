@@ -2,10 +2,10 @@ import pytest
 
 pytest.importorskip("tensorflow_serving", reason="the protocol buffers of tensorflow-serving-api are not installed")
 
-import tensorflow as tf  # noqa: E402
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2  # noqa: E402
+import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from keras_attn.warmup import FILE, write_warmup  # noqa: E402
+from keras_attn.warmup import FILE, write_warmup
 
 # The length of a field takes one byte up to 127, two up to 16383, and three beyond.
 ONE_INPUT = [("translate", {"texts": tf.constant(["é" + "x" * length])}) for length in (*range(200), 20_000)]

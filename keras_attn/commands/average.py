@@ -2,8 +2,8 @@
 
 HELP = "Writes a model whose weights are the mean of those of several epochs or runs of one architecture."
 EXAMPLES = """\
-  %(prog)s runs/dates --last 3 --output runs/dates-average
-  %(prog)s runs/dates/epochs/epoch-004.keras runs/dates/epochs/epoch-005.keras --output runs/dates-average
+  %(prog)s runs/dates --last 3 --output runs/dates-average                    after train --keep-epochs 3
+  %(prog)s runs/dates/epochs/epoch-004.keras runs/dates/epochs/epoch-005.keras --output runs/dates-late
 """
 
 

@@ -1,7 +1,9 @@
 """Options that several commands share, and what becomes of them."""
 
 import json
+import pathlib
 import sys
+import time
 
 from keras_attn.errors import InputError
 
@@ -50,6 +52,12 @@ def output_of(options, **growing):
     return GrowingFile(options.output, overwrite=options.overwrite, **growing)
 
 
+def refuse_no_picture(path, endings=(".png", ".svg", ".pdf")):
+    """Raises an `InputError` where a picture is asked for, but its path has another ending."""
+    if path is not None and pathlib.Path(path).suffix.lower() not in endings:
+        raise InputError(f"{path} is no picture; give a path that ends in {', '.join(endings)}.")
+
+
 def prints(options):
     """Whether lines go to a terminal, where a count of them would be in the way."""
     return options.output is None and sys.stdout.isatty()
@@ -69,6 +77,8 @@ def pairs_of(options):
         raise InputError("--source and --target belong together; give both files or neither.")
     if (options.tsv is None) == (options.source is None):
         raise InputError("The pairs come from --tsv, or from --source and --target; give one of the two.")
+    if options.source == options.target == "-":
+        raise InputError("--source and --target cannot both be standard input; give a file for one of them.")
     return iterate_tsv(options.tsv) if options.tsv else iterate_parallel(options.source, options.target)
 
 
@@ -91,13 +101,18 @@ def as_json(translation, **more):
 
 def progress(iterable, shown=True):
     """The same elements, counted on standard error if somebody sees it there."""
+    if not (shown and sys.stderr.isatty()):
+        yield from iterable
+        return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} done, {task.fields[speed]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not (shown and sys.stderr.isatty())) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, speed="")
-        for element in iterable:
+        started = time.monotonic()
+        for number, element in enumerate(iterable, 1):
             yield element
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed or 0
-            bar.update(task, advance=1, speed=f"{speed:,.0f} a second")
+            # Since the start: answers come a window at a time, and between two windows none.
+            speed = number / max(time.monotonic() - started, 1e-3)
+            bar.update(task, completed=number, speed=f"{speed:,.0f} a second")

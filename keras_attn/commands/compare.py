@@ -5,6 +5,7 @@ import pathlib
 from keras_attn.commands.common import names
 from keras_attn.commands.train import add_training_options, given_fields
 from keras_attn.config import TrainingConfig
+from keras_attn.errors import InputError
 
 HELP = "Trains with one attention after the other for the same time, and compares the results."
 EXAMPLES = """\
@@ -41,7 +42,11 @@ def add_options(command):
 
 def run(options):
     config = TrainingConfig(**given_fields(options)).resolved()
-    folder = options.output or pathlib.Path("runs", f"compare-{config.task}")
+    folder = pathlib.Path(options.output or pathlib.Path("runs", f"compare-{config.task}"))
+    if not (options.attentions and options.wirings):
+        raise InputError("There is nothing to compare; name an --attention and a --wiring at least.")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a comparison needs a folder; choose another --output.")
     from keras_attn.comparing import compare
 
     compare(config, options.attentions, options.wirings, folder, overwrite=options.overwrite)

@@ -10,8 +10,8 @@ from keras_attn.errors import InputError, require
 def with_file(arguments, commands):
     """The arguments with what the file of `--config` says put before them, so that those given win.
 
-    The file names options as the command line does, with `-` or `_` and without the leading dashes. It holds them at the
-    top, or in a table with the name of the command, beside tables for others.
+    The file names options as the command line does, with `-` or `_` and without the leading dashes: at its top those of
+    any command that it is given to, and in a table with the name of a command those of that one.
 
     Args:
         arguments: a list of strings, the command's name first.
@@ -24,7 +24,8 @@ def with_file(arguments, commands):
     if path is None or arguments[0] not in commands:
         return arguments
     command, *given = arguments
-    return [command, *_as_arguments(_table(path, command), path, command, commands[command]), *given]
+    options = _options_in(path, command, commands)
+    return [command, *_as_arguments(options, path, command, commands[command], given), *given]
 
 
 def _path_of_config(arguments):
@@ -36,7 +37,23 @@ def _path_of_config(arguments):
         return None
 
 
-def _table(path, command):
+def _options_in(path, command, commands):
+    """What the file says to a command: a dictionary from names, with `-`, to values."""
+    options = _read(path)
+    tables = {name: value for name, value in options.items() if name in commands and isinstance(value, dict)}
+    if "versions" in options:  # the record of a run, with more at its top than options
+        if command not in tables:
+            raise InputError(f"{path} is the record of a run and has no options of {command}; give it to train.")
+        return _with_hyphens(tables[command])
+    top = {name: value for name, value in options.items() if name not in tables}
+    return _with_hyphens(top) | _with_hyphens(tables.get(command, {}))
+
+
+def _with_hyphens(options):
+    return {str(name).replace("_", "-"): value for name, value in options.items()}
+
+
+def _read(path):
     read = _READERS.get(pathlib.Path(path).suffix)
     if read is None:
         raise InputError(f"{path} is no configuration; give a .toml, .yaml or .json file.")
@@ -52,7 +69,7 @@ def _table(path, command):
         ) from error
     if not isinstance(options, dict):
         raise InputError(f"{path} holds {type(options).__name__}, but it must name options and their values.")
-    return options.get(command, {} if "versions" in options else options)
+    return options
 
 
 def _read_toml(text):
@@ -70,20 +87,26 @@ def _read_yaml(text):
 _READERS = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml, ".json": json.loads}
 
 
-def _as_arguments(table, path, command, parser):
+def _as_arguments(options, path, command, parser, given):
+    """The options that are not given already, as the command line has them."""
     flags = parser._option_string_actions  # argparse has no public list of its options
-    for name, value in table.items():
-        flag = "--" + str(name).replace("_", "-")
+    given = {argument.partition("=")[0] for argument in given}
+    for name, value in options.items():
+        flag = f"--{name}"
         if flag not in flags or flag in ("--config", "--help"):
             raise InputError(f"{path} has {name!r}, which is no option of {command}; see {parser.prog} --help.")
-        if isinstance(value, dict):
-            raise InputError(f"{path} has a table {name!r}, but {flag} takes a value.")
-        if isinstance(value, bool):
+        is_switch = flags[flag].nargs == 0
+        if value is None or flag in given:
+            continue
+        if isinstance(value, dict) or isinstance(value, bool) != is_switch:
+            takes = "true or false" if is_switch else "a value"
+            raise InputError(f"{path} has {name!r} as {value!r}, but {flag} takes {takes}.")
+        if is_switch:
             no_flag = flag.replace("--", "--no-", 1)
             yield from [flag] if value else [no_flag] if no_flag in flags else []
         elif isinstance(value, list) and isinstance(flags[flag], argparse._AppendAction):
             yield from (f"{flag}={element}" for element in value)
         elif isinstance(value, list):
             yield f"{flag}={','.join(map(str, value))}"
-        elif value is not None:
+        else:
             yield f"{flag}={value}"

@@ -3,8 +3,17 @@
 import json
 import pathlib
 
-from keras_attn.commands.common import add_batch_size, add_models, add_pairs, pairs_of, progress, translator_of
-from keras_attn.commands.search_options import add_search, search_arguments
+from keras_attn.commands.common import (
+    add_batch_size,
+    add_models,
+    add_pairs,
+    pairs_of,
+    progress,
+    refuse_no_picture,
+    translator_of,
+)
+from keras_attn.commands.search_options import add_search, refuse_search, refuse_without, search_arguments
+from keras_attn.config import CHOICES
 from keras_attn.errors import InputError
 from keras_attn.files import refuse_existing, write_text
 
@@ -32,7 +41,9 @@ def add_options(command):
         "characters; pronunciations: error rates of words and phones (default: strings for a model that writes "
         "characters, otherwise text)",
     )
-    command.add_argument("--bleu-tokenizer", metavar="NAME", default="13a", help="sacrebleu's (default: 13a)")
+    command.add_argument(
+        "--bleu-tokenizer", choices=CHOICES["bleu_tokenizer"], default="13a", help="sacrebleu's (default: 13a)"
+    )
     command.add_argument("--baseline", metavar="FILE", help="what another system wrote, for a paired significance test")
     command.add_argument("--by-length", action="store_true", help="also for short, longer and long sources")
     command.add_argument("--plot", metavar="FILE", help="draw the first measure by length: .png, .svg or .pdf")
@@ -48,6 +59,12 @@ def add_options(command):
 def run(options):
     if bool(options.models) == bool(options.outputs):
         raise InputError("The outputs come from --model or from --outputs; give one of the two.")
+    if options.outputs:
+        refuse_search(options, "--outputs are there already")
+        refuse_without(options, "--model", ["ensemble"], there=False)
+    if options.samples < 1:
+        raise InputError(f"--samples is {options.samples}, but it must be 1 or more.")
+    refuse_no_picture(options.plot)
     for path in (options.json, options.plot):
         refuse_existing(path, options.overwrite)
     sources, references = _sources_and_references(options)
@@ -115,11 +132,13 @@ def _sources_and_references(options):
         raise InputError("--references has sources and answers already; leave out --tsv, --source and --target.")
     from keras_attn.data.pairs import read_lines
 
-    rows = [line.split("\t") for line in read_lines(options.references) if line.strip()]
-    for number, row in enumerate(_some(rows), 1):
-        if len(row) < 2:
-            raise InputError(f"{options.references}, line {number} has no tab; each must be source<TAB>answer...")
-    return [row[0] for row in rows], [row[1:] for row in rows]
+    rows = []
+    for number, line in enumerate(read_lines(options.references), 1):
+        if line.strip():
+            rows.append(line.split("\t"))
+            if len(rows[-1]) < 2:
+                raise InputError(f"{options.references}, line {number} has no tab; each must be source<TAB>answer...")
+    return [row[0] for row in _some(rows)], [row[1:] for row in rows]
 
 
 def _some(pairs):

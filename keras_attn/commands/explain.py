@@ -2,7 +2,7 @@
 
 import argparse
 
-from keras_attn.commands.common import add_models, add_output, translator_of
+from keras_attn.commands.common import add_models, add_output, refuse_no_picture, translator_of
 from keras_attn.errors import InputError
 from keras_attn.files import refuse_existing
 
@@ -32,6 +32,7 @@ def add_options(command):
 
 def run(options):
     _refuse_what_does_not_go_together(options)
+    refuse_no_picture(options.output)
     refuse_existing(options.output, options.overwrite)
     explanation = _of_translation(options) if options.models else _of_vectors(options)
     print(explanation)
@@ -42,7 +43,7 @@ def run(options):
 def _refuse_what_does_not_go_together(options):
     if bool(options.models) != (options.text is not None):
         raise InputError("A translation takes both a text and --model; give both, or neither for the textbook example.")
-    others = ("query", "keys", "values", "score") if options.models else ("step", "head")
+    others = ("query", "keys", "values", "score") if options.models else ("step", "head", "ensemble")
     unused = [name for name in others if getattr(options, name) is not None]
     if unused:
         what = "vectors of your own" if options.models else "a translation (--model and a text)"

@@ -16,7 +16,7 @@ def add_options(command):
     command.add_argument("--output", metavar="FOLDER", required=True, help="folder of the SavedModel")
     command.add_argument("--overwrite", action="store_true", help="replace the output if it is there already")
     command.add_argument("--name", metavar="NAME", help="what the model is called (default: its task)")
-    add_search(command)
+    add_search(command, n_best="how many the signature beam gives, where a request does not say it")
 
 
 def run(options):

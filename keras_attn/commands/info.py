@@ -36,8 +36,7 @@ def describe(folder):
         raise InputError(
             f"{folder} is neither a training run nor a SavedModel: it has no model.keras, no assets/model.json."
         )
-    with zipfile.ZipFile(folder / "model.keras") as model:
-        arguments = json.loads(model.read("config.json"))["config"]
+    arguments = _arguments(folder / "model.keras")
     of_model = {name: value for name, value in arguments.items() if name not in ("name", "trainable", "dtype")}
     of_model["attention"] = _attention(of_model["attention"])
     sides = {
@@ -55,6 +54,18 @@ def describe(folder):
         "quality": about["quality"],
         "training": about["training"],
     }
+
+
+def _arguments(path):
+    """Those that a saved model was made with."""
+    try:
+        with zipfile.ZipFile(path) as model:
+            saved = json.loads(model.read("config.json"))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise InputError(f"{path} is no whole Keras model ({error}); copy or train it again.") from error
+    if saved["class_name"] != "AttentionSeq2Seq":
+        raise InputError(f"{path} holds a {saved['class_name']}, but only an AttentionSeq2Seq can be told of.")
+    return saved["config"]
 
 
 # What is said of a text processor; its vocabulary is too much.
@@ -76,8 +87,8 @@ def _read(path):
 def _as_text(description, indent=""):
     lines = []
     for name, value in description.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{name}", _as_text(value, indent + "  ")]
-        elif value is not None:
+        elif value not in (None, {}):
             lines.append(f"{indent}{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
     return "\n".join(lines)

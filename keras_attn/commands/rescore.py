@@ -9,6 +9,7 @@ from keras_attn.commands.common import (
     progress,
     translator_of,
 )
+from keras_attn.errors import InputError
 
 HELP = "Puts an n-best list, INDEX ||| TEXT ||| SCORE, in the order of a model's own log-probabilities."
 EXAMPLES = """\
@@ -29,6 +30,8 @@ def add_options(command):
 
 
 def run(options):
+    if options.source == options.n_best == "-":
+        raise InputError("--source and --n-best cannot both be standard input; give a file for one of them.")
     from keras_attn.data.pairs import read_lines
     from keras_attn.scoring import read_n_best, rescore
 

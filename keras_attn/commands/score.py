@@ -19,7 +19,7 @@ from keras_attn.ids import END, SPECIAL_TOKENS
 
 HELP = "Writes the log-probability, the number of tokens and the perplexity of given targets, a line each."
 EXAMPLES = """\
-  printf '25 décembre 1997\\\\t1997-12-25\\\\n' | %(prog)s --model runs/dates --tsv - --tokens
+  printf '25 décembre 1997\\t1997-12-25\\n' | %(prog)s --model runs/dates --tsv - --tokens
   %(prog)s --model runs/dates --tsv pairs.tsv --output scores.tsv
 """
 
@@ -35,10 +35,10 @@ def add_options(command):
 
 
 def run(options):
-    pairs = pairs_of(options)
+    output, pairs = output_of(options), pairs_of(options)
     translator = translator_of(options, batch_size=options.batch_size)
     total, tokens, count = 0.0, 0, 0
-    with output_of(options) as file:
+    with output as file:
         for scored in progress(translator.stream_scores(pairs), shown=not prints(options)):
             file.write(_written(options, scored))
             total, tokens, count = total + scored.log_probability, tokens + len(scored.tokens) + 1, count + 1

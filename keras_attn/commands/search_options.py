@@ -1,19 +1,28 @@
 """How targets are searched for, as options and as arguments of `Translator`."""
 
+import argparse
+
 from keras_attn.errors import InputError
 
 _OF_BEAM = ("length_penalty", "coverage_penalty")
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _OF_BOTH = ("min_length", "no_repeat_ngram", "repetition_penalty")
+_OF_TOKENS = ("forbid", "replace_unknown", "lexicon")
 
 
-def add_search(command):
+def add_search(command, n_best=None):
+    """The options of a search.
+
+    Args:
+        command: an `argparse` parser.
+        n_best: what it does with the N best of each text; `None`: nothing, so that they cannot be asked for.
+    """
+    command.set_defaults(n_best=None)
     search = command.add_argument_group("search")
     search.add_argument("--beam", type=int, metavar="N", help="targets side by side; the default is greedy search")
     search.add_argument("--sample", action="store_true", help="draw the tokens by their probabilities")
-    search.add_argument(
-        "--n-best", type=int, metavar="N", help="write the N best of each text, as INDEX ||| TEXT ||| SCORE"
-    )
+    if n_best:
+        search.add_argument("--n-best", type=int, metavar="N", help=n_best)
     search.add_argument("--max-length", type=int, metavar="N", help="tokens of a target at most (default: 256)")
     search.add_argument("--min-length", type=int, metavar="N", help="tokens of a target at least")
     search.add_argument(
@@ -48,8 +57,15 @@ def search_arguments(options):
     """
     if options.beam is not None and options.sample:
         raise InputError("--beam and --sample are two searches; choose one of them.")
-    _refuse_without(options, "--sample", _OF_SAMPLING, options.sample)
-    _refuse_without(options, "--beam", _OF_BEAM, options.beam is not None)
+    refuse_without(options, "--sample", _OF_SAMPLING, options.sample)
+    refuse_without(options, "--beam", _OF_BEAM, options.beam is not None)
+    for name in ("beam", "n_best"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise InputError(f"{_flag(name)} is {getattr(options, name)}, but it must be 1 or more.")
+    if options.beam is not None and _count(options) > options.beam:
+        raise InputError(
+            f"--n-best is {options.n_best}, but --beam {options.beam} finds no more than {options.beam}; widen it."
+        )
     names = ("max_length", *_OF_BEAM, *_OF_SAMPLING, *_OF_BOTH)
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given["replace_unknown"] = _replacement(options)
@@ -85,11 +101,26 @@ def _replacement(options):
     return dict(read_tsv(options.lexicon))
 
 
-def _refuse_without(options, needed, names, there):
+def refuse_search(options, why):
+    """Raises an `InputError` where an option of a search is given although nothing is searched for."""
+    for name in ("beam", "sample", "n_best", "max_length", *_OF_BEAM, *_OF_SAMPLING, *_OF_BOTH, *_OF_TOKENS):
+        if getattr(options, name) not in (None, False, []):
+            raise InputError(f"{_flag(name)} is for a search, but {why}; leave it out.")
+
+
+def refuse_without(options, needed, names, there):
+    """Raises an `InputError` where an option is given without what it belongs to."""
     for name in names:
         if getattr(options, name) is not None and not there:
-            raise InputError(f"--{name.replace('_', '-')} is for {needed}; add that, or leave it out.")
+            raise InputError(f"{_flag(name)} is for {needed}; add that, or leave it out.")
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
 
 
 def _length_penalty(text):
-    return text if text == "average" else float(text)
+    try:
+        return text if text == "average" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor average") from None

@@ -66,4 +66,6 @@ def run(options):
 
 
 def _how_to_go_on(options):
+    if not (options.folder / "config.json").is_file():
+        return ""
     return f" Go on with: {options.prog} --output {shlex.quote(str(options.folder))} --resume"

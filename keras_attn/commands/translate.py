@@ -41,7 +41,7 @@ def add_options(command):
         metavar="N",
         help="lines that are read and sorted by length before they are translated (default: 4,096; 1 answers each at once)",
     )
-    add_search(command)
+    add_search(command, n_best="write the N best of each text, as INDEX ||| TEXT ||| SCORE")
 
 
 def run(options):
@@ -49,6 +49,8 @@ def run(options):
         raise InputError("The texts are on the command line and in --input; give one of the two.")
     if options.resume and not options.output:
         raise InputError("--resume goes on with a file; add --output.")
+    if options.window is not None and options.window < 1:
+        raise InputError(f"--window is {options.window}, but it must be 1 or more.")
     settings = {name: value for name, value in vars(options).items() if name not in _DO_NOT_MATTER}
     output = output_of(options, settings=settings, resume=options.resume)
     translator = translator_of(options, batch_size=options.batch_size, **search_arguments(options))
@@ -57,11 +59,13 @@ def run(options):
 
     # Whoever types a line waits for its answer.
     typed = not (options.texts or options.input) and sys.stdin.isatty()
-    window = 1 if typed and options.window is None else options.window or WINDOW
+    window = options.window or (1 if typed else WINDOW)
     with output as file:
-        lines = itertools.islice(options.texts or read_lines(options.input or "-"), file.done, None)
-        answers = progress(translator.stream(lines, options.prefix, window), shown=not prints(options))
-        for number, hypotheses in enumerate(answers, file.done):
+        # From the beginning of a window: what is beside a text decides how its scores are rounded.
+        again = file.done % window
+        lines = itertools.islice(options.texts or read_lines(options.input or "-"), file.done - again, None)
+        answers = itertools.islice(translator.stream(lines, options.prefix, window), again, None)
+        for number, hypotheses in enumerate(progress(answers, shown=not prints(options)), file.done):
             file.write(*_written(options, number, hypotheses))
 
 
@@ -83,5 +87,5 @@ def _written(options, number, hypotheses):
 def _how_to_go_on(options):
     if not options.output:
         return ""
-    arguments = [argument for argument in options.arguments if argument not in ("--resume", "--overwrite")]
-    return f" Go on with: {options.prog} {shlex.join(arguments)} --resume"
+    arguments = [argument for argument in options.arguments if argument != "--resume"]
+    return f" Go on with: {options.prog} --resume {shlex.join(arguments)}"

@@ -1,0 +1,72 @@
+"""`keras-attn evaluate`: outputs against references."""
+
+import json
+import pathlib
+import re
+
+import pytest
+from samples import SOURCES, TARGETS, read, write
+
+from keras_attn import about
+
+
+def test_an_evaluation_is_that_of_the_package(run, translator):
+    pytest.importorskip("rapidfuzz")
+    from keras_attn.evaluation import by_length, measure
+    from keras_attn.significance import confidence_intervals, paired_test
+
+    outputs, references, baseline = translator(SOURCES), [[target] for target in TARGETS], read("answers.txt")
+    lines = run(
+        "evaluate --model runs/dates --tsv pairs.tsv --baseline answers.txt --by-length --plot lengths.svg --json "
+        "figures.json --samples 50"
+    )
+    found = json.loads(pathlib.Path("figures.json").read_text())
+    assert found["results"] == measure(outputs, references, "strings")
+    intervals = confidence_intervals(outputs, references, "strings", samples=50)
+    assert found["intervals"] == {name: list(interval) for name, interval in intervals.items()}
+    assert found["paired"] == paired_test(outputs, baseline, references, "strings", samples=50)
+    assert found["baseline"]["results"] == measure(baseline, references, "strings")
+    assert found["by_length"] == by_length(outputs, references, list(map(len, SOURCES)), "strings")
+    assert found["sources"] == 29 and found["versions"] == about.versions()
+    assert lines[0].split() == [
+        "|",
+        "measure",
+        "|",
+        "value",
+        "|",
+        "confidence",
+        "interval",
+        "|",
+        "difference",
+        "|",
+        "p-value",
+        "|",
+    ]
+    assert any(line.startswith("| source length |") for line in lines)
+    assert "<svg" in pathlib.Path("lengths.svg").read_text()
+
+
+def test_any_of_several_answers_is_right(run):
+    pytest.importorskip("rapidfuzz")
+    write("several.tsv", ["a\tx\tX", "", "b\ty", "c\tz z\tz"])
+    write("outputs.txt", ["X", "Y", "z"])
+    run("evaluate --outputs outputs.txt --references several.tsv --preset strings --json figures.json")
+    results = json.loads(pathlib.Path("figures.json").read_text())["results"]
+    assert results == {"exact_match": pytest.approx(2 / 3), "character_error_rate": pytest.approx(1 / 3)}
+
+
+def test_outputs_are_measured_as_text_unless_told_otherwise(run):
+    pytest.importorskip("sacrebleu")
+    lines = run("evaluate --outputs right.txt --source dates.txt --target right.txt --bleu-tokenizer char --by-length")
+    assert any(re.fullmatch(r"\| BLEU +\| 100.00 .*", line) for line in lines)
+    assert any("|tok:char|" in line for line in lines)
+    assert any(line.startswith("| 3 ") for line in lines)  # words: every date has three
+
+
+def test_references_are_written_as_the_model_writes(run, translator):
+    """Its text processor makes full-width digits narrow."""
+    pytest.importorskip("rapidfuzz")
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    write("wide.tsv", [f"{source}\t{target.translate(wide)}" for source, target in zip(SOURCES, translator(SOURCES))])
+    run("evaluate --model runs/dates --tsv wide.tsv --json figures.json")
+    assert json.loads(pathlib.Path("figures.json").read_text())["results"]["exact_match"] == 1
