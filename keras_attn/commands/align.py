@@ -57,7 +57,7 @@ def run(options):
     reverse = Translator.load(options.reverse_model, batch_size=options.batch_size) if options.reverse_model else None
     alignments = align(translator, pairs, reverse, options.symmetrize or "grow-diag-final-and", options.level)
     with output as file:
-        for alignment in progress(alignments, shown=not prints(options)):
+        for alignment in progress(alignments, not prints(options), answered=options.tsv or options.source):
             file.write(_as_json(alignment) if options.json else alignment.pharaoh)
 
 

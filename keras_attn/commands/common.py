@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
+import datetime
 import json
 import pathlib
 import sys
@@ -99,20 +100,46 @@ def as_json(translation, **more):
     return json.dumps(fields | more, ensure_ascii=False)
 
 
-def progress(iterable, shown=True):
-    """The same elements, counted on standard error if somebody sees it there."""
+def progress(iterable, shown=True, answered=None, done=0):
+    """The same elements, counted on standard error if somebody sees it there.
+
+    Args:
+        iterable: the elements.
+        shown: whether they may be counted.
+        answered: what they answer, a list or the path of a file with one a line; it says how many there will be.
+        done: how many of these are answered already.
+    """
     if not (shown and sys.stderr.isatty()):
         yield from iterable
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} done, {task.fields[speed]}"), TimeElapsedColumn())
+    columns = (BarColumn(), TextColumn("{task.completed:,.0f}{task.fields[more]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None, speed="")
+        total = _count(answered)
+        task = bar.add_task("", total=total, completed=done, more="")
         started = time.monotonic()
         for number, element in enumerate(iterable, 1):
             yield element
             # Since the start: answers come a window at a time, and between two windows none.
             speed = number / max(time.monotonic() - started, 1e-3)
-            bar.update(task, completed=number, speed=f"{speed:,.0f} a second")
+            of, left = "", ""
+            if total is not None:
+                of = f" of {total:,}"
+                left = f", {datetime.timedelta(seconds=int((total - done - number) / speed))} left"
+            bar.update(task, completed=done + number, more=f"{of}, {speed:,.0f} a second{left}")
+
+
+def _count(answered):
+    """How many there are of what is answered, or `None` where only its end will tell."""
+    if answered in (None, "-"):
+        return None
+    if isinstance(answered, list):
+        return len(answered)
+    from keras_attn.data.pairs import read_lines
+
+    try:
+        return sum(1 for _ in read_lines(answered))
+    except InputError:
+        return None  # which is reported in its turn, after the answers to all that comes before

@@ -71,7 +71,7 @@ def run(options):
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
     if options.models:
         translator = translator_of(options, batch_size=options.batch_size, **search_arguments(options))
-        translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources))]
+        translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources), answered=sources)]
         outputs = [translation.text for translation in translations]
         lengths = [len(translation.source_tokens) - 1 for translation in translations]
         references = _normalized(references, translator.target_text)

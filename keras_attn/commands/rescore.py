@@ -41,5 +41,5 @@ def run(options):
     translator = translator_of(options, batch_size=options.batch_size)
     with output as file:
         lists = rescore(translator, sources, candidates, options.weight)
-        for group in progress(lists, shown=not prints(options)):
+        for group in progress(lists, not prints(options)):
             file.write(*(f"{each.source} ||| {each.text} ||| {each.score:.6f}" for each in group))

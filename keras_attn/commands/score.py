@@ -39,7 +39,9 @@ def run(options):
     translator = translator_of(options, batch_size=options.batch_size)
     total, tokens, count = 0.0, 0, 0
     with output as file:
-        for scored in progress(translator.stream_scores(pairs), shown=not prints(options)):
+        for scored in progress(
+            translator.stream_scores(pairs), not prints(options), answered=options.tsv or options.source
+        ):
             file.write(_written(options, scored))
             total, tokens, count = total + scored.log_probability, tokens + len(scored.tokens) + 1, count + 1
     if count:

@@ -65,7 +65,8 @@ def run(options):
         again = file.done % window
         lines = itertools.islice(options.texts or read_lines(options.input or "-"), file.done - again, None)
         answers = itertools.islice(translator.stream(lines, options.prefix, window), again, None)
-        for number, hypotheses in enumerate(progress(answers, shown=not prints(options)), file.done):
+        counted = progress(answers, not prints(options), answered=options.texts or options.input, done=file.done)
+        for number, hypotheses in enumerate(counted, file.done):
             file.write(*_written(options, number, hypotheses))
 
 
