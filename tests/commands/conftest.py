@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 
+import keras
 import numpy as np
 import pytest
 from helpers import disturb_weights
@@ -43,6 +44,7 @@ def runs(tmp_path_factory):
 
 def save_run(folder, source_text, target_text, seed):
     """What a training run leaves, with random weights; three epochs that differ a little."""
+    keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     model = AttentionSeq2Seq(
         source_text.vocabulary_size, target_text.vocabulary_size, units=8, embedding_units=8, attention="additive"

@@ -170,7 +170,7 @@ def test_what_was_answered_before_a_bad_line_is_kept_and_gone_on_with(attempt, r
 
 
 def test_a_command_that_cannot_be_gone_on_with_leaves_no_part(attempt, monkeypatch):
-    def progress(iterable, shown):
+    def progress(iterable, *_, **options):
         yield next(iterable)
         raise KeyboardInterrupt
 

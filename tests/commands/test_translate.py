@@ -108,14 +108,14 @@ def test_unknown_tokens_are_looked_up_in_the_lexicon(run, translator):
     pathlib.Path("only-unknown.json").write_text(
         json.dumps({"model": "runs/dates", "forbid": everything, "min-length": 1, "max-length": 4})
     )
-    write("lexicon.tsv", ["2\ttwo", "9\tnine", "S\tSeptember"])
-    words = {"2": "two", "9": "nine", "S": "September"}
     line = "translate --config only-unknown.json --input dates.txt"
     looked_at = [
         [source[np.argmax(weights[:-1])] for weights in json.loads(found)["attention"]]
         for source, found in zip(SOURCES, run(f"{line} --json"))
     ]
-    assert len(set(map(tuple, looked_at))) > 9 and set(words) < set(itertools.chain(*looked_at))
+    assert len(set(map(tuple, looked_at))) > 9
+    words = {character: f"<{character}>" for character in sorted(set(itertools.chain(*looked_at)) - {" "})[::2]}
+    write("lexicon.tsv", map("\t".join, words.items()))
     copied, translated = run(f"{line} --replace-unknown"), run(f"{line} --lexicon lexicon.tsv")
     assert [text.split() for text in copied] == ["".join(each).split() for each in looked_at]
     expected = ["".join(words.get(character, character) for character in each) for each in looked_at]
@@ -131,7 +131,7 @@ def test_several_models_translate_together(run, translator):
 
 
 def interrupt_after(monkeypatch, answers):
-    def progress(iterable, shown):
+    def progress(iterable, *_, **options):
         yield from itertools.islice(iterable, answers)
         raise KeyboardInterrupt
 
