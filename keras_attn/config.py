@@ -96,6 +96,11 @@ class TrainingConfig:
         above=0,
         below=1,
     )
+    precision: str = _option(
+        "of the computation in training; mixed_bfloat16 is faster on processors that multiply bfloat16, and rounds",
+        "float32",
+        choices=("float32", "mixed_bfloat16"),
+    )
     keep_epochs: int = _option(
         "keep the model of each of the last N epochs, for an average or an ensemble", 0, metavar="N", minimum=0
     )

@@ -1,5 +1,6 @@
 """One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -91,6 +92,9 @@ def train(config, folder, overwrite=False, resume=False):
     )
 
     translator = Translator.load(folder)  # the best epoch, which is not always the last
+    if config.precision != "float32":
+        translator = _in_float32(translator, config)
+        translator.save(folder)
     translations = translator.translate([source for source, _ in parts.test])
     metrics = measure(config, parts.test, translations, target_text) | {
         "epochs": checkpoint.epochs_done,
@@ -106,6 +110,16 @@ def train(config, folder, overwrite=False, resume=False):
         plot_attention(translation.attention, translation.source_tokens, translation.tokens, folder / picture)
     _report(parts.test, translations, metrics, folder)
     return metrics
+
+
+def _in_float32(translator, config):
+    """The same weights in a model that computes in float32, as any processor does well."""
+    texts = translator.source_text, translator.target_text
+    config = dataclasses.replace(config, precision="float32")
+    model = new_model(config, *(text.vocabulary_size for text in texts))
+    model.build()
+    model.set_weights(translator.model.get_weights())
+    return Translator(model, *texts)
 
 
 def load_parts(config):
@@ -172,6 +186,22 @@ def new_attention(config):
 
 def new_model(config, source_vocabulary_size=4, target_vocabulary_size=4):
     """The model, with weights that the seed decides."""
+    with _precision(config.precision):
+        return _new_model(config, source_vocabulary_size, target_vocabulary_size)
+
+
+@contextlib.contextmanager
+def _precision(policy):
+    """All layers that are made meanwhile compute in it."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _new_model(config, source_vocabulary_size, target_vocabulary_size):
     return AttentionSeq2Seq(
         source_vocabulary_size,
         target_vocabulary_size,

@@ -192,3 +192,17 @@ def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somew
     assert "Go on with: python train.py --output run --resume" in printed and "Traceback" not in printed
     assert len(losses("run")) >= 1
     assert isinstance(Translator.load("run")("1 May 1999"), str)
+
+
+def test_a_run_in_bfloat16_leaves_a_model_in_float32(somewhere):
+    options = ["--tsv", "pairs.tsv", "--epochs", "1", "--vocabulary-size", "40", *TINY]
+    policy = keras.config.dtype_policy()
+    assert cli.main(["train", *options, "--precision", "mixed_bfloat16", "--output", "half"]) == 0
+    assert cli.main(["train", *options, "--output", "full"]) == 0
+    assert keras.config.dtype_policy() == policy
+    halves, full = (Translator.load(name).model for name in ("half", "full"))
+    trained = keras.saving.load_model(somewhere / "half" / "checkpoint" / "model.keras")
+    assert trained.dtype_policy.name == "mixed_bfloat16"
+    assert {layer.dtype_policy.name for layer in halves._flatten_layers()} == {"float32"}
+    distances = [abs(one - other).max() for one, other in zip(halves.get_weights(), full.get_weights())]
+    assert 0 < max(distances) < 0.05

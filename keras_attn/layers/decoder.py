@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
+from keras_attn.fused import Origin, trace_logits
 from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import part
 from keras_attn.layers.time import over_time
@@ -127,7 +128,10 @@ class Decoder(keras.layers.Layer):
         embedded = self.embedding(target)
         go = self._position_by_position if self.feeds_back else self._all_at_once
         outputs, weights = go(embedded, state, memory, training)
-        return self._logits(self.dropout(outputs, training=training)), weights
+        outputs = self.dropout(outputs, training=training)
+        logits = self._logits(outputs)
+        trace_logits(logits, self._origin(outputs, training))
+        return logits, weights
 
     def step(self, tokens, state, memory):
         """One token further.
@@ -223,6 +227,11 @@ class Decoder(keras.layers.Layer):
 
     def _logits(self, outputs):
         return self.embedding.logits(outputs) if self.logits is None else self.logits(outputs)
+
+    def _origin(self, outputs, training):
+        if self.logits is None:
+            return Origin(outputs, self.embedding.table.embeddings, self.embedding.bias, True, training)
+        return Origin(outputs, self.logits.kernel, self.logits.bias, False, training)
 
     def _refuse_parts_that_do_not_fit(self):
         if self.wiring.asks and self.attention is None:

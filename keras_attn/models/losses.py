@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.fused import origin_of
 from keras_attn.ids import PADDING
 
 
@@ -35,7 +36,11 @@ class MaskedCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        return super().__call__(y_true, y_pred, token_weights(y_true, sample_weight))
+        weights = token_weights(y_true, sample_weight)
+        origin = origin_of(y_pred)
+        if origin is None or self.reduction != "mean_with_sample_weight":
+            return super().__call__(y_true, y_pred, weights)
+        return ops.divide_no_nan(origin.total_cross_entropy(y_true, weights, self.label_smoothing), ops.sum(weights))
 
     def call(self, y_true, y_pred):
         return cross_entropy(y_true, y_pred, self.label_smoothing)

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_attn import functional
 from keras_attn.errors import InputError
+from keras_attn.fused import forget_origin
 from keras_attn.ids import PADDING
 from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
 from keras_attn.layers.parts import part
@@ -210,6 +211,8 @@ class AttentionSeq2Seq(keras.Model):
         logits, weights = self.teacher_forced(inputs, training)
         if self.coverage_loss:
             self.add_loss(self.coverage_loss * _mean_coverage_loss(weights, inputs["target"]))
+        if self.jit_compile:
+            forget_origin(logits)  # XLA knows no shapes that depend on what is real
         return logits
 
     def get_config(self):

@@ -1,0 +1,178 @@
+"""Softmax matrix and cross-entropy in one: the loss of a batch without the logits of a batch.
+
+The logits are by far the largest thing in training: a number for each target position and each token of the vocabulary,
+padding included, then as many probabilities, and as many gradients. A loss needs none of them for longer than it takes to
+add them up. Here a few hundred real tokens at a time go from the decoder's vectors to their losses and straight on to the
+gradients, in a piece of memory that the processor's cache can hold.
+
+`trace_logits` notes where logits come from, and a loss or metric that finds the note need not look at them. TensorFlow
+then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always.
+"""
+
+import keras
+from keras import ops
+
+from keras_attn.ids import PADDING
+
+# How many logits are in memory at a time, 16 MiB of them in float32.
+_LOGITS_AT_A_TIME = 2**22
+# Products of fewer rows than this take longer to fetch the matrix than to multiply.
+_LEAST_TOKENS = 64
+
+_NOTE = "_keras_attn_origin"
+
+
+class Origin:
+    """Where logits come from: `vectors @ matrix + bias`.
+
+    Args:
+        vectors: `(batch, target_length, units)`, of the type in which the products are made.
+        matrix: variable `(units, vocabulary_size)`, or `(vocabulary_size, units)` if it is an embedding's.
+        bias: variable `(vocabulary_size,)`.
+        is_embedding: whether it is.
+        training: whether a gradient will be asked for.
+    """
+
+    def __init__(self, vectors, matrix, bias, is_embedding, training):
+        self.vectors = vectors
+        self.matrix = matrix
+        self.bias = bias
+        self.is_embedding = is_embedding
+        self.training = bool(training)
+        self.seen = {}
+
+    def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
+        """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar.
+
+        Args:
+            labels: int `(batch, target_length)`, 0 where there is padding.
+            weights: float32 `(batch, target_length)`, 0 where there is padding.
+            label_smoothing: `ε`, see `MaskedCrossEntropy`.
+        """
+        total, losses, right = _total_cross_entropy(self, labels, weights, label_smoothing)
+        self.seen = {"labels": labels, "losses": losses, "right": right}
+        return total
+
+
+def trace_logits(logits, origin):
+    """Notes where logits come from; they themselves stay as they are."""
+    # In float16, gradients that are scaled only afterwards would be lost.
+    if keras.backend.backend() == "tensorflow" and ops.dtype(logits) != "float16" and _one_replica():
+        setattr(logits, _NOTE, origin)
+
+
+def _one_replica():
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+
+def forget_origin(logits):
+    """Takes the note away."""
+    if origin_of(logits):
+        delattr(logits, _NOTE)
+
+
+def origin_of(logits):
+    """The note, or `None`."""
+    return getattr(logits, _NOTE, None)
+
+
+def seen(logits, labels, what):
+    """What a loss found on its way, for metrics that come after it.
+
+    Args:
+        logits: that may have a note.
+        labels: the very tensor that the loss was given.
+        what: `"losses"`, the cross-entropy of every token without smoothing, or `"right"`, whether its logit is the
+            highest (or one of several).
+
+    Returns:
+        Float32 `(batch, target_length)`, 0 in the padding; `None` if no loss has seen these.
+    """
+    found = origin_of(logits).seen if origin_of(logits) else {}
+    return found[what] if found and found["labels"] is labels else None
+
+
+def _total_cross_entropy(origin, labels, weights, label_smoothing):
+    import tensorflow as tf
+
+    shape = tf.shape(labels)
+    flat_labels = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    real = tf.where(flat_labels != PADDING)
+    tokens = tf.gather_nd(flat_labels, real)
+    token_weights = tf.gather_nd(tf.reshape(weights, [-1]), real)
+    matrix, bias = (tf.convert_to_tensor(variable) for variable in (origin.matrix, origin.bias))
+
+    @tf.custom_gradient
+    def total_of(vectors, matrix, bias):
+        """The sum, and with it already the gradients: the loss is linear in what comes after it."""
+        units = vectors.shape[-1]
+        real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
+        product_matrix = tf.cast(matrix, vectors.dtype)
+        chunk = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
+        count = tf.maximum(1, -(-tf.shape(tokens)[0] // chunk))
+        arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in (tf.float32, tf.bool, vectors.dtype)]
+        sums = (tf.zeros_like(matrix), tf.zeros_like(bias)) if origin.training else ()
+
+        def one_chunk(index, total, arrays, sums):
+            part = slice(index * chunk, (index + 1) * chunk)
+            found = _chunk(
+                real_vectors[part],
+                product_matrix,
+                bias,
+                tokens[part],
+                token_weights[part],
+                label_smoothing,
+                origin,
+            )
+            arrays = [array.write(index, each) for array, each in zip(arrays, found[1:4])]
+            return index + 1, total + found[0], arrays, tuple(old + new for old, new in zip(sums, found[4:]))
+
+        _, total, (losses, right, to_vectors), sums = tf.while_loop(
+            lambda index, *_: index < count, one_chunk, (0, 0.0, arrays, sums), parallel_iterations=1
+        )
+        losses, right, to_vectors = losses.concat(), right.concat(), to_vectors.concat()
+
+        def gradients(scale, *_):
+            flat = tf.scatter_nd(real, to_vectors * tf.cast(scale, to_vectors.dtype), [tf.size(labels), units])
+            return tf.reshape(flat, tf.shape(vectors)), *(scale * each for each in sums)
+
+        return (total, losses, right), gradients
+
+    total, losses, right = total_of(origin.vectors, matrix, bias)
+    back = lambda values: tf.reshape(tf.scatter_nd(real, values, [tf.size(labels)]), shape)
+    return total, back(tf.stop_gradient(losses)), back(tf.cast(right, tf.float32))
+
+
+def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, origin):
+    """Some tokens: their weighted sum, their losses, whether they are right; gradients of the sum by the vectors, and if
+    in training by matrix and bias."""
+    import tensorflow as tf
+
+    logits = tf.cast(tf.matmul(vectors, matrix, transpose_b=origin.is_embedding), tf.float32) + bias
+    places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
+    of_tokens = tf.gather_nd(logits, places)
+    highest = tf.reduce_max(logits, axis=-1)
+    probabilities = tf.nn.softmax(logits)
+    # The logarithm of the sum of exponentials, of which the softmax knows everything: log p = highest - that, and the
+    # highest p is never too small for a logarithm.
+    normalizer = highest - tf.math.log(tf.reduce_max(probabilities, axis=-1))
+    losses = normalizer - of_tokens
+    smoothed = losses
+    if label_smoothing:
+        smoothed = normalizer - (1 - label_smoothing) * of_tokens
+        smoothed -= label_smoothing * tf.reduce_mean(logits, axis=-1)
+    found = tf.reduce_sum(weights * smoothed), losses, of_tokens >= highest
+    if not origin.training:
+        return *found, tf.zeros_like(vectors)
+    by_logits = probabilities * weights[:, None]
+    if label_smoothing:
+        by_logits -= label_smoothing / bias.shape[0] * weights[:, None]
+    by_logits = tf.tensor_scatter_nd_sub(by_logits, places, (1 - label_smoothing) * weights)
+    by_bias = tf.reduce_sum(by_logits, axis=0)
+    by_logits = tf.cast(by_logits, vectors.dtype)
+    by_vectors = tf.matmul(by_logits, matrix, transpose_b=not origin.is_embedding)
+    pair = (by_logits, vectors) if origin.is_embedding else (vectors, by_logits)
+    by_matrix = tf.cast(tf.matmul(*pair, transpose_a=True), tf.float32)
+    return *found, by_vectors, by_matrix, by_bias
