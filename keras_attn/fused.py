@@ -107,7 +107,7 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
     @tf.custom_gradient
     def total_of(vectors, matrix, bias):
         """The sum, and with it already the gradients: the loss is linear in what comes after it."""
-        units = vectors.shape[-1]
+        units = matrix.shape[1 if origin.is_embedding else 0]  # vectors from a loop may not say it
         real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
         product_matrix = tf.cast(matrix, vectors.dtype)
         chunk = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])

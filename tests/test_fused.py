@@ -115,7 +115,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", ["plain", "tied", slow("input feeding"), slow("no readout"), slow("dropout")])
+@pytest.mark.parametrize("name", ["plain", "input feeding", slow("tied"), slow("no readout"), slow("dropout")])
 def test_a_model_learns_and_measures_the_same(rng, name, monkeypatch):
     source, target, labels = (rng.integers(4, VOCABULARY, (6, length)) for length in (4, 5, 5))
     labels[2, 3:] = labels[4] = 0
@@ -124,9 +124,12 @@ def test_a_model_learns_and_measures_the_same(rng, name, monkeypatch):
         keras.utils.set_random_seed(1)
         model = AttentionSeq2Seq(VOCABULARY, VOCABULARY, units=UNITS, **MODELS[name])
         model.compile(keras.optimizers.SGD(0.5), MaskedCrossEntropy(), metrics=[TokenAccuracy(), Perplexity()])
-        batch = {"source": source, "target": target}, labels
-        figures = [model.train_on_batch(*batch), model.train_on_batch(*batch), model.test_on_batch(*batch)]
-        return figures, model.get_weights()
+        ids = tf.TensorSpec([None, None], tf.int32)  # as in a pipeline: the shapes are known only when it runs
+        signature = ({"source": ids, "target": ids}, ids)
+        batch = ({"source": source, "target": target}, labels)
+        dataset = tf.data.Dataset.from_generator(lambda: [batch, batch], output_signature=signature)
+        history = model.fit(dataset, validation_data=dataset, shuffle=False, verbose=0).history
+        return [history[name] for name in sorted(history)], model.get_weights()
 
     found, weights = train()
     monkeypatch.setattr("keras_attn.layers.decoder.trace_logits", lambda *arguments: None)

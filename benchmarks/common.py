@@ -1,0 +1,207 @@
+"""What the benchmarks share: rivals in processes of their own, measured in turn, and tables of what was found.
+
+Every rival is a module that calls `serve`. It runs in a process of its own, so that nobody's threads spin beside those of
+another, and maybe with another interpreter. It prepares itself once, and then waits to be asked for one measurement after
+the other.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+from importlib import metadata
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+
+
+class Skipped(Exception):
+    """Why a rival is not measured, in one sentence."""
+
+
+def parser(description, rounds=3):
+    """A parser with the options that all benchmarks have."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--rounds", type=int, default=rounds, help=f"times that each is measured (default: {rounds})")
+    made.add_argument("--seed", type=int, default=0, help="of weights and data (default: 0)")
+    made.add_argument("--quick", action="store_true", help="a minute at most")
+    made.add_argument("--json", metavar="FILE", help="write the rows with machine, versions and options")
+    return made
+
+
+class Rival:
+    """A process that measures one rival.
+
+    Args:
+        module: that calls `serve`.
+        options: a dictionary for it.
+        python: another interpreter than this one.
+
+    Raises:
+        Skipped: the rival cannot be measured here.
+    """
+
+    def __init__(self, module, options, python=sys.executable):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._process = subprocess.Popen(
+            [str(python), "-m", module, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
+        self._answer()
+
+    def measure(self):
+        """The figures of one round, a dictionary."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            raise Skipped("it ended without an answer; BENCHMARKS_VERBOSE=1 shows why")
+        answer = json.loads(line)
+        if "skipped" in answer:
+            raise Skipped(answer["skipped"])
+        return answer
+
+
+def serve(prepare):
+    """Is a rival: prepares it, and measures once for every line of standard input.
+
+    Args:
+        prepare: gets the options, and returns a function that returns the figures of a round, a dictionary.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def answer(figures):
+        print(json.dumps(figures), file=answers, flush=True)
+
+    try:
+        measure = prepare(json.loads(sys.argv[1]))
+    except (Skipped, ImportError) as error:
+        answer({"skipped": str(error)})
+        return
+    answer({"ready": True})
+    for _ in sys.stdin:
+        answer(measure())
+
+
+def in_turn(rivals, rounds):
+    """Measures each rival once in every round, in turn.
+
+    Args:
+        rivals: a dictionary from names to functions that return a `Rival`.
+        rounds: how many.
+
+    Returns:
+        A dictionary from names to lists of what the rounds found. Who is skipped is named on standard error and left out.
+    """
+    running = {}
+    for name, start in rivals.items():
+        try:
+            running[name] = start()
+        except Skipped as reason:
+            print(f"skipped: {name}: {reason}", file=sys.stderr)
+    found = {name: [] for name in running}
+    for number in range(1, rounds + 1):
+        for name, rival in running.items():
+            found[name].append(rival.measure())
+            print(f"round {number} of {rounds}: {name}: {found[name][-1]}", file=sys.stderr)
+    for rival in running.values():
+        rival.close()
+    return found
+
+
+def rows(found, figure, **others):
+    """A row for each rival: the median, lowest and highest of one figure, and its ratio to ours.
+
+    Args:
+        found: what `in_turn` returned.
+        figure: the name of what is compared.
+        others: names of other figures, each with a function from its list of values to what is shown.
+    """
+    medians = {name: statistics.median(round_[figure] for round_ in rounds) for name, rounds in found.items()}
+    made = []
+    for name, rounds in found.items():
+        values = [round_[figure] for round_ in rounds]
+        row = {"name": name, figure: medians[name], "lowest": min(values), "highest": max(values)}
+        for other, summary in others.items():
+            row[other] = summary([round_[other] for round_ in rounds])
+        row["ratio_to_ours"] = round(medians[name] / medians["ours"], 3) if medians.get("ours") else None
+        made.append(row)
+    return made
+
+
+def report(rows, options, by=None, **more):
+    """Prints the rows as a table, or as one for each value of the column `by`, and writes them if asked to."""
+    for value in dict.fromkeys(row.get(by) for row in rows):
+        if by is not None:
+            print(f"## {value}\n")
+        part = [{name: cell for name, cell in row.items() if name != by} for row in rows if row.get(by) == value]
+        print(f"{_table(part)}\n")
+    print(_machine())
+    if options.json:
+        record = {"rows": rows, **more, "machine": machine(), "versions": versions(), "options": vars(options)}
+        pathlib.Path(options.json).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _table(rows):
+    from keras_attn.tables import markdown_table  # late: not every rival's interpreter has Keras
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[name.replace("_", " ") for name in names]]
+    cells += [[_shown(row.get(name)) for name in names] for row in rows]
+    return markdown_table(cells)
+
+
+def _shown(value):
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str("" if value is None else value)
+
+
+def machine():
+    """What the figures depend on: processor, what it can multiply, cores, memory."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+        lines = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+        fields = {name.strip(): value.strip() for name, value in lines.items()}
+    except OSError:
+        fields = {}
+    flags = fields.get("flags", "").split()
+    return {
+        "processor": fields.get("model name") or platform.processor() or platform.machine(),
+        "products": [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags],
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+    }
+
+
+def versions():
+    found = {"python": platform.python_version()}
+    for name in ("keras_attn", "keras", "tensorflow", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def _machine():
+    described = machine()
+    parts = [f"{described['cores']} cores of {described['processor']} ({', '.join(described['products'])})"]
+    return "; ".join(parts + [f"{name} {version}" for name, version in versions().items()])

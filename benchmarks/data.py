@@ -1,0 +1,79 @@
+"""Batches of ids for rivals that shall see the same: words of Multi30k, or of a made-up language where that is missing."""
+
+import collections
+import gzip
+import pathlib
+import random
+
+from benchmarks.common import DATA
+
+PADDING, UNKNOWN, START, END = 0, 1, 2, 3
+
+
+def sentence_pairs(options):
+    """Pairs of lists of words, German and English.
+
+    Without the data, the target is the source turned round in other words, with lengths like those of Multi30k: something
+    that attention has to learn.
+    """
+    folder = pathlib.Path(options.get("data") or DATA / "multi30k")
+    if folder.is_dir():
+        return list(zip(*(_words(folder / f"train.lc.norm.tok.{language}.gz") for language in ("de", "en"))))
+    rng = random.Random(options["seed"])
+    sources = [[f"w{int(rng.paretovariate(0.7)) % 20_000}" for _ in range(rng.randint(5, 22))] for _ in range(29_000)]
+    return [(words, [word.upper() for word in reversed(words)]) for words in sources]
+
+
+def _words(path):
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [line.split() for line in lines]
+
+
+def training_batches(options, like_length):
+    """Lists of source, target and label ids, `{"batch", "steps", "warm_up", "vocabulary", "seed"}` of them.
+
+    Args:
+        options: a dictionary.
+        like_length: whether sentences of like length share a batch, as ours do by default.
+    """
+    pairs = sentence_pairs(options)
+    sources, targets = (_ids(side, options["vocabulary"]) for side in zip(*pairs))
+    rng = random.Random(options["seed"])
+    order = list(range(len(pairs)))
+    rng.shuffle(order)
+    batch = options["batch"]
+    if like_length:
+        window = 50 * batch
+        length = lambda index: (len(sources[index]), len(targets[index]))
+        order = [i for at in range(0, len(order), window) for i in sorted(order[at : at + window], key=length)]
+    groups = [order[at : at + batch] for at in range(0, len(order) - batch + 1, batch)]
+    if like_length:
+        rng.shuffle(groups)
+    wanted = options["warm_up"] + options["steps"] * options["rounds"]
+    groups = [groups[number % len(groups)] for number in range(wanted)]
+    return [_batch([sources[i] for i in group], [targets[i] for i in group]) for group in groups]
+
+
+def _ids(side, size):
+    """Each sentence as ids, the most frequent words first."""
+    counts = collections.Counter(word for sentence in side for word in sentence)
+    ids = {word: number for number, (word, _) in enumerate(counts.most_common(size - END - 1), END + 1)}
+    return [[ids.get(word, UNKNOWN) for word in sentence] for sentence in side]
+
+
+def _batch(sources, targets):
+    import numpy as np
+
+    def padded(rows):
+        width = max(map(len, rows))
+        return np.array([[*row, *[PADDING] * (width - len(row))] for row in rows], "int32")
+
+    return (
+        padded([[*row, END] for row in sources]),
+        padded([[START, *row] for row in targets]),
+        padded([[*row, END] for row in targets]),
+    )
+
+
+def real_tokens(batches):
+    return sum(int((labels != PADDING).sum()) for _, _, labels in batches)

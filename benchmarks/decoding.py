@@ -1,0 +1,77 @@
+"""Decoding speed: this package beside what people would write or pick instead.
+
+    python -m benchmarks.decoding --json decoding.json
+
+All have a bidirectional GRU that reads, a GRU that writes, attention in between, and the same sizes. They decode the same
+sentences, the 1,000 of Multi30k's test set of 2016 where it is there and made-up ones otherwise, in the same batches of
+like length, greedily and, where they can, with a beam of five; each in a process of its own, in turn and several times
+over. Ids go in and ids come out. Reported are sentences a second: median, lowest and highest of the rounds; output tokens,
+each sentence's end token included; and each rival's median divided by ours, within the same search.
+
+The weights are random, and nobody may write the end token, so that every output has --length tokens. That is the same
+work for all, but not what happens in use, where some sentences of a batch end early. With --trained all learn from the
+same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
+
+On a processor that others use too, PyTorch's threads wait for each other in a loop and are many times slower.
+"""
+
+import statistics
+
+from benchmarks.common import Rival, in_turn, parser, report, rows
+from benchmarks.joeynmt import add_option, interpreter
+from benchmarks.sentences import BEAM, GREEDY, LIMIT
+
+KERAS = "benchmarks.rivals.keras_decoding"
+
+
+def rivals(options):
+    """From names to functions that start a `Rival`."""
+    settings = vars(options)
+    return {
+        "ours": lambda: Rival(KERAS, settings | {"rival": "ours"}),
+        "joeynmt": lambda: Rival("benchmarks.rivals.joeynmt_decoding", settings, interpreter(options.joeynmt)),
+        "pytorch": lambda: Rival("benchmarks.rivals.pytorch_decoding", settings),
+        "stock-keras": lambda: Rival(KERAS, settings | {"rival": "stock-keras"}),
+    }
+
+
+def main():
+    command = parser(__doc__)
+    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k, if it is elsewhere")
+    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
+    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
+    command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
+    command.add_argument("--sentences", type=int, default=1_000, help="how many are decoded (default: 1000)")
+    command.add_argument(
+        "--length", type=int, default=14, help="tokens of each output of random weights (default: 14, Multi30k's mean)"
+    )
+    command.add_argument(
+        "--trained",
+        metavar="UPDATES",
+        type=int,
+        default=0,
+        help=f"train all on so many batches first, and let outputs end by themselves, after {LIMIT} tokens at the latest; "
+        "700 of 64 are one and a half times Multi30k (default: 0)",
+    )
+    command.add_argument("--only", metavar="NAMES", help="some of ours, joeynmt, pytorch, stock-keras")
+    add_option(command)
+    options = command.parse_args()
+    options.joeynmt = str(options.joeynmt)
+    if options.quick:
+        options.sentences, options.rounds = min(options.sentences, 128), 1
+    chosen = options.only.split(",") if options.only else rivals(options)
+    found = in_turn({name: rivals(options)[name] for name in chosen}, options.rounds)
+    report([row for search in (GREEDY, BEAM) for row in rows_of(search, found)], options, by="search")
+
+
+def rows_of(search, found):
+    """A row for each rival that has this search."""
+    those = {name: [round_[search] for round_ in rounds] for name, rounds in found.items() if search in rounds[0]}
+    last = lambda values: values[-1]
+    others = {"tokens_per_second": statistics.median, "output_tokens": last, "tokens_per_sentence": last}
+    made = rows(those, "sentences_per_second", **others)
+    return [{"search": search, **row} for row in made]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One rival a file, and ourselves."""

@@ -1,0 +1,173 @@
+import importlib.util
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+
+from benchmarks import common, joeynmt, sentences
+
+TINY_RIVAL = f"""
+import itertools, sys
+sys.path.append({str(ROOT)!r})
+from benchmarks.common import Skipped, serve
+
+def prepare(options):
+    print("a library says hello")
+    if options.get("missing"):
+        raise Skipped("it is not installed")
+    rounds = itertools.count(1)
+    return lambda: {{"speed": options["speed"] * next(rounds)}}
+
+serve(prepare)
+"""
+
+
+@pytest.fixture
+def tiny_rival(tmp_path, monkeypatch):
+    """Starts the rival above, which is faster by its speed in every round."""
+    (tmp_path / "tiny_rival.py").write_text(TINY_RIVAL)
+    monkeypatch.setattr(common, "ROOT", tmp_path)
+    return lambda **options: common.Rival("tiny_rival", options)
+
+
+def test_a_rival_answers_once_for_every_round_and_what_it_prints_is_no_answer(tiny_rival):
+    rival = tiny_rival(speed=5)
+    assert [rival.measure(), rival.measure()] == [{"speed": 5}, {"speed": 10}]
+    rival.close()
+
+
+def test_each_rival_is_measured_in_every_round(tiny_rival):
+    starts = {"ours": lambda: tiny_rival(speed=2), "other": lambda: tiny_rival(speed=3)}
+    assert common.in_turn(starts, 2) == {"ours": [{"speed": 2}, {"speed": 4}], "other": [{"speed": 3}, {"speed": 6}]}
+
+
+def test_a_skipped_rival_is_named_and_left_out(tiny_rival, capsys):
+    starts = {"ours": lambda: tiny_rival(speed=2), "other": lambda: tiny_rival(missing=True)}
+    assert list(common.in_turn(starts, 1)) == ["ours"]
+    assert "skipped: other: it is not installed" in capsys.readouterr().err
+
+
+def test_a_rival_that_ends_without_an_answer_is_skipped(tiny_rival, capsys):
+    assert common.in_turn({"other": lambda: common.Rival("no_such_module", {})}, 1) == {}
+    assert "skipped: other: it ended without an answer" in capsys.readouterr().err
+
+
+def test_rows_have_median_lowest_highest_and_the_ratio_to_ours():
+    found = {
+        "ours": [{"speed": 2, "size": 7}, {"speed": 4, "size": 8}, {"speed": 9, "size": 9}],
+        "other": [{"speed": 6, "size": 1}, {"speed": 1, "size": 2}, {"speed": 2, "size": 3}],
+    }
+    assert common.rows(found, "speed", size=max) == [
+        {"name": "ours", "speed": 4, "lowest": 2, "highest": 9, "size": 9, "ratio_to_ours": 1.0},
+        {"name": "other", "speed": 2, "lowest": 1, "highest": 6, "size": 3, "ratio_to_ours": 0.5},
+    ]
+
+
+def test_without_us_there_is_no_ratio():
+    (row,) = common.rows({"other": [{"speed": 6}]}, "speed")
+    assert row["ratio_to_ours"] is None
+
+
+def test_a_report_has_a_table_for_each_value_of_a_column(tmp_path, capsys):
+    rows = [{"search": "greedy", "name": "ours", "speed": 1234.5}, {"search": "beam", "name": "ours", "speed": 3}]
+    options = types.SimpleNamespace(json=tmp_path / "report.json", rounds=1)
+    common.report(rows, options, by="search", more="figures")
+    printed = capsys.readouterr().out
+    assert printed.index("## greedy") < printed.index("| ours | 1,234 |") < printed.index("## beam")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["rows"] == rows and written["more"] == "figures" and written["options"]["rounds"] == 1
+
+
+def test_without_joeynmt_a_sentence_says_how_to_get_it(tmp_path):
+    with pytest.raises(common.Skipped, match=f"python -m benchmarks.joeynmt {tmp_path}"):
+        joeynmt.interpreter(tmp_path)
+
+
+def test_tokens_are_counted_up_to_the_first_end_token():
+    outputs = np.array([[7, 3, 8, 3], [7, 8, 3, 0], [7, 1, 8, 9]])
+    assert sentences.count_tokens(outputs) == 2 + 3 + 4
+
+
+def test_sentences_of_like_length_are_decoded_together(tmp_path):
+    options = {"data": str(tmp_path / "none"), "seed": 0, "vocabulary": 50, "sentences": 10, "batch": 4}
+    batches = sentences.source_batches(options)
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    lengths = [int((row != 0).sum()) for batch in batches for row in batch]
+    assert lengths == sorted(lengths)
+    assert all(row[np.count_nonzero(row) - 1] == 3 for batch in batches for row in batch)
+
+
+def rows_of(benchmark, tmp_path, *options):
+    """Runs a benchmark as small as can be; its rows and what it said on standard error."""
+    small = ["--quick", "--rounds", "1", "--units", "8", "--vocabulary", "50", "--json", tmp_path / "rows.json"]
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", *small, *options]
+    done = subprocess.run([*map(str, command)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads((tmp_path / "rows.json").read_text())["rows"], done.stderr
+
+
+@pytest.mark.slow
+def test_decoding_gives_all_outputs_of_random_weights_one_length(tmp_path):
+    options = ["--data", tmp_path / "none", "--sentences", "6", "--batch", "4", "--length", "5", "--joeynmt", tmp_path]
+    rows, said = rows_of("decoding", tmp_path, *options)
+    torch = ["pytorch"] if importlib.util.find_spec("torch") else []
+    assert [(row["search"], row["name"]) for row in rows] == [
+        *itertools.product(["greedy"], ["ours", *torch, "stock-keras"]),
+        ("beam-5", "ours"),
+    ]
+    assert all(row["output_tokens"] == 6 * 5 and row["tokens_per_sentence"] == 5 for row in rows)
+    assert rows[0]["ratio_to_ours"] == rows[-1]["ratio_to_ours"] == 1
+    assert all(0 < row["lowest"] <= row["sentences_per_second"] <= row["highest"] for row in rows)
+    assert "skipped: joeynmt: JoeyNMT is not in" in said
+
+
+@pytest.mark.slow
+def test_decoding_after_training_lets_outputs_end_by_themselves(tmp_path):
+    options = [
+        "--data",
+        tmp_path / "none",
+        "--sentences",
+        "4",
+        "--batch",
+        "4",
+        "--trained",
+        "2",
+        "--only",
+        "stock-keras",
+    ]
+    rows, _ = rows_of("decoding", tmp_path, *options)
+    assert [row["search"] for row in rows] == ["greedy"]
+    assert 1 <= rows[0]["tokens_per_sentence"] <= sentences.LIMIT
+
+
+@pytest.mark.slow
+def test_latency_of_our_saved_model_and_time_of_our_import_are_measured(tmp_path):
+    rows, _ = rows_of("latency", tmp_path, "--calls", "5", "--only", "ours")
+    assert [row["name"] for row in rows] == ["ours"]
+    assert 0 < rows[0]["milliseconds"] <= rows[0]["p99"] and rows[0]["load_to_first"] > 0
+    assert rows[0]["ratio_to_ours"] == 1
+    record = json.loads((tmp_path / "rows.json").read_text())
+    assert set(record["import_milliseconds"]) == {"keras", "keras_attn"}
+
+
+@pytest.mark.slow
+def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path):
+    import tensorflow as tf
+
+    from benchmarks.rivals import saved_models
+
+    options = {"units": 8, "vocabulary": 50, "length": 5, "seed": 0}
+    texts = tf.constant(["aaaa, aaab", "aaac"])
+    for rival in ("ours", "tutorial"):
+        saved_models.prepare({**options, "rival": rival, "folder": str(tmp_path / rival)})
+        loaded = tf.saved_model.load(tmp_path / rival)
+        written = loaded.signatures["serving_default"](texts=texts)["translations"].numpy()
+        assert [len(text.split()) for text in written] == [5, 5]
