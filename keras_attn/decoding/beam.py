@@ -4,6 +4,9 @@ import tensorflow as tf
 
 from keras_attn.decoding.search import Search
 
+# Tokens among which only the best is looked at first.
+_LARGEST_BLOCK = 256
+
 
 class BeamSearch(Search):
     """Keeps the `width` most probable beginnings of a target, and returns the `count` best that have ended.
@@ -29,7 +32,37 @@ class BeamSearch(Search):
         return tf.tile(tf.range(width)[None] == 0, [batch, 1])
 
     def continued(self, totals, gains, random):
-        _, width, vocabulary_size = tf.unstack(tf.shape(gains))
-        continuations = tf.reshape(totals[:, :, None] + gains, [-1, width * vocabulary_size])
-        _, best = tf.math.top_k(continuations, width)
-        return best // vocabulary_size, best % vocabulary_size
+        return best_continuations(totals, gains)
+
+
+def best_continuations(totals, gains):
+    """The `width` most probable of all continuations, the lower place and token first among equals.
+
+    What `tf.math.top_k` would find among `totals + gains`, several times faster: the best `width` tokens lie in those
+    `width` blocks of the vocabulary whose best tokens are the best.
+
+    Args:
+        totals: float32 `(batch, width)`.
+        gains: float32 `(batch, width, vocabulary_size)`.
+
+    Returns:
+        Places and tokens, both int32 `(batch, width)`, the most probable first.
+    """
+    _, width, size = tf.unstack(tf.shape(gains))
+    block = _block_size(gains.shape[2])
+    blocks = tf.reshape(gains, [-1, width, size // block, block])
+    highest = tf.reshape(totals[:, :, None] + tf.reduce_max(blocks, axis=3), [-1, width * (size // block)])
+    # In the order of the vocabulary, which decides between equals.
+    chosen = tf.sort(tf.math.top_k(highest, width).indices, axis=1)
+    candidates = tf.gather(tf.reshape(blocks, [-1, width * (size // block), block]), chosen, batch_dims=1)
+    candidates += tf.gather(totals, chosen // (size // block), batch_dims=1)[:, :, None]
+    _, best = tf.math.top_k(tf.reshape(candidates, [-1, width * block]), width)
+    best = tf.gather(chosen, best // block, batch_dims=1) * block + best % block
+    return best // size, best % size
+
+
+def _block_size(vocabulary_size):
+    """The largest size of blocks that needs no padding; one, and with it no gain, where there is none."""
+    if vocabulary_size is None:
+        return 1
+    return max(size for size in range(1, _LARGEST_BLOCK + 1) if vocabulary_size % size == 0)

@@ -67,11 +67,14 @@ class Constraints:
         if self.no_repeat_ngram:
             never |= self._would_repeat(written, time, tf.shape(ids)[0])
         allowed = tf.where(never, _NEVER, log_probabilities)
-        asked = tf.pad(prefix, [[0, 0], [0, 1]])
-        asked = tf.gather(asked, tf.minimum(time, tf.shape(prefix)[1]), axis=1)[:, None, None]
-        # What is asked for is written, also against the other constraints.
-        forced = tf.where(ids == asked, log_probabilities, _NEVER)
-        return tf.where(asked == PADDING, allowed, forced)
+
+        def as_asked():
+            asked = prefix[:, time][:, None, None]
+            # What is asked for is written, also against the other constraints.
+            forced = tf.where(ids == asked, log_probabilities, _NEVER)
+            return tf.where(asked == PADDING, allowed, forced)
+
+        return tf.cond(time < tf.shape(prefix)[1], as_asked, lambda: allowed)
 
     def _would_repeat(self, written, time, vocabulary_size):
         """Which tokens would complete a group that is there already: boolean `(batch, width, vocabulary_size)`."""
