@@ -33,6 +33,19 @@ def parser(description, rounds=3):
     return made
 
 
+def add_only(command, names):
+    """Lets some of the rivals be chosen."""
+
+    def chosen(text):
+        found = text.split(",")
+        for name in found:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(names)}")
+        return found
+
+    command.add_argument("--only", metavar="NAMES", type=chosen, help=f"some of {', '.join(names)}, joined by commas")
+
+
 class Rival:
     """A process that measures one rival.
 
@@ -118,9 +131,13 @@ def in_turn(rivals, rounds):
             print(f"skipped: {name}: {reason}", file=sys.stderr)
     found = {name: [] for name in running}
     for number in range(1, rounds + 1):
-        for name, rival in running.items():
-            found[name].append(rival.measure())
-            print(f"round {number} of {rounds}: {name}: {found[name][-1]}", file=sys.stderr)
+        for name, rival in list(running.items()):
+            try:
+                found[name].append(rival.measure())
+                print(f"round {number} of {rounds}: {name}: {found[name][-1]}", file=sys.stderr)
+            except Skipped as reason:
+                print(f"skipped: {name}: {reason}", file=sys.stderr)
+                del running[name], found[name]
     for rival in running.values():
         rival.close()
     return found

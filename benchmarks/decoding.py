@@ -17,7 +17,7 @@ On a processor that others use too, PyTorch's threads wait for each other in a l
 
 import statistics
 
-from benchmarks.common import Rival, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 from benchmarks.sentences import BEAM, GREEDY, LIMIT
 
@@ -53,13 +53,13 @@ def main():
         help=f"train all on so many batches first, and let outputs end by themselves, after {LIMIT} tokens at the latest; "
         "700 of 64 are one and a half times Multi30k (default: 0)",
     )
-    command.add_argument("--only", metavar="NAMES", help="some of ours, joeynmt, pytorch, stock-keras")
+    add_only(command, ["ours", "joeynmt", "pytorch", "stock-keras"])
     add_option(command)
     options = command.parse_args()
     options.joeynmt = str(options.joeynmt)
     if options.quick:
         options.sentences, options.rounds = min(options.sentences, 128), 1
-    chosen = options.only.split(",") if options.only else rivals(options)
+    chosen = options.only or rivals(options)
     found = in_turn({name: rivals(options)[name] for name in chosen}, options.rounds)
     report([row for search in (GREEDY, BEAM) for row in rows_of(search, found)], options, by="search")
 

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.common import ROOT, Rival, in_turn, parser, report, rows
+from benchmarks.common import ROOT, Rival, add_only, in_turn, parser, report, rows
 from benchmarks.data import END
 
 WORDS = 12
@@ -68,12 +68,12 @@ def main():
     command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
     command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
     command.add_argument("--calls", type=int, default=500, help="calls in a round (default: 500)")
-    command.add_argument("--only", metavar="NAMES", help=f"some of {', '.join(RIVALS)}")
+    add_only(command, RIVALS)
     options = command.parse_args()
     if options.quick:
         options.calls, options.rounds = min(options.calls, 100), 1
     with tempfile.TemporaryDirectory() as folder:
-        names = options.only.split(",") if options.only else RIVALS
+        names = options.only or RIVALS
         found = in_turn({name: functools.partial(start, name, options, folder) for name in names}, options.rounds)
     median = statistics.median
     figures = rows(found, "milliseconds", p99=median, load_to_first=median)

@@ -27,7 +27,7 @@ import sys
 import time
 from concurrent import futures
 
-from benchmarks.common import Rival, Skipped, parser, report, rows, serve
+from benchmarks.common import Rival, Skipped, add_only, parser, report, rows, serve
 from benchmarks.data import END, PADDING, START, real_tokens, training_batches
 
 RIVALS = {
@@ -51,12 +51,10 @@ def main():
         "--data", metavar="FOLDER", help="of Multi30k (default: ../shared/data/multi30k, or made-up sentences)"
     )
     command.add_argument("--steps", type=int, default=3, help="batches that each trains on (default: 3)")
-    command.add_argument("--only", metavar="NAMES", help=f"some of {', '.join(RIVALS)}")
+    add_only(command, RIVALS)
     command.add_argument("--table", choices=_TABLES, help="one of the tables alone")
     options = command.parse_args()
-    options.only = options.only.split(",") if options.only else list(RIVALS)
-    if unknown := set(options.only) - set(RIVALS):
-        command.error(f"--only does not know {', '.join(sorted(unknown))}")
+    options.only = options.only or list(RIVALS)
     if options.quick:
         options.steps, options.rounds = 2, 1
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")

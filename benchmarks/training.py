@@ -13,7 +13,7 @@ The sentences are those of Multi30k, German to English, if --data names its fold
 
 import statistics
 
-from benchmarks.common import Rival, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
@@ -39,7 +39,7 @@ RIVALS = {
 def chosen(options):
     """The names of the rivals that are wanted; in a hurry, one of each kind."""
     if options.only:
-        return options.only.split(",")
+        return options.only
     return ["ours", "stock-keras", "pytorch-like-length"] if options.quick else list(RIVALS)
 
 
@@ -57,7 +57,7 @@ def main():
     command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
     command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
     command.add_argument("--steps", type=int, default=30, help="batches in a round (default: 30)")
-    command.add_argument("--only", metavar="NAMES", help=f"some of {', '.join(RIVALS)}")
+    add_only(command, RIVALS)
     add_option(command)
     options = command.parse_args()
     options.joeynmt = str(options.joeynmt)

@@ -24,7 +24,12 @@ def prepare(options):
     if options.get("missing"):
         raise Skipped("it is not installed")
     rounds = itertools.count(1)
-    return lambda: {{"speed": options["speed"] * next(rounds)}}
+    def measure():
+        if next(rounds_left, None) is None:
+            raise SystemExit
+        return {{"speed": options["speed"] * next(rounds)}}
+    rounds_left = iter(range(options.get("dies_after", 99)))
+    return measure
 
 serve(prepare)
 """
@@ -58,6 +63,21 @@ def test_a_skipped_rival_is_named_and_left_out(tiny_rival, capsys):
 def test_a_rival_that_ends_without_an_answer_is_skipped(tiny_rival, capsys):
     assert common.in_turn({"other": lambda: common.Rival("no_such_module", {})}, 1) == {}
     assert "skipped: other: it ended without an answer" in capsys.readouterr().err
+
+
+def test_a_rival_that_dies_on_the_way_is_left_out(tiny_rival, capsys):
+    starts = {"ours": lambda: tiny_rival(speed=2), "other": lambda: tiny_rival(speed=3, dies_after=1)}
+    assert common.in_turn(starts, 3) == {"ours": [{"speed": 2}, {"speed": 4}, {"speed": 6}]}
+    assert "skipped: other" in capsys.readouterr().err
+
+
+def test_an_unknown_rival_is_refused_with_those_there_are(capsys):
+    command = common.parser("")
+    common.add_only(command, ["ours", "other"])
+    assert command.parse_args(["--only", "other,ours"]).only == ["other", "ours"]
+    with pytest.raises(SystemExit, match="2"):
+        command.parse_args(["--only", "ours,another"])
+    assert "'another' is not one of ours, other" in capsys.readouterr().err
 
 
 def test_rows_have_median_lowest_highest_and_the_ratio_to_ours():
@@ -171,3 +191,19 @@ def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path
         loaded = tf.saved_model.load(tmp_path / rival)
         written = loaded.signatures["serving_default"](texts=texts)["translations"].numpy()
         assert [len(text.split()) for text in written] == [5, 5]
+
+
+@pytest.mark.slow
+def test_training_is_measured_on_the_same_batches_to_a_loss(tmp_path):
+    options = [
+        "--data",
+        tmp_path / "none",
+        "--batch",
+        "4",
+        "--only",
+        "ours,ours-input-feeding,stock-keras,joeynmt-input-feeding",
+    ]
+    rows, said = rows_of("training", tmp_path, *options, "--joeynmt", tmp_path)
+    assert [row["name"] for row in rows] == ["ours", "ours-input-feeding", "stock-keras"]
+    assert rows[0]["ratio_to_ours"] == 1 and all(row["tokens_per_second"] > 0 and 0 < row["loss"] < 5 for row in rows)
+    assert "skipped: joeynmt-input-feeding: JoeyNMT is not in" in said

@@ -58,6 +58,18 @@ def test_it_equals_the_plain_loss_and_its_gradients(rng, lengths, smoothing, is_
         np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
+def test_shapes_may_be_known_only_when_it_runs(rng):
+    given = parts(rng, LENGTHS["mixed"])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None]), tf.TensorSpec([None, None], tf.int32)])
+    def compute(vectors, labels):
+        return loss_and_gradients(MaskedCrossEntropy(), vectors, *given[1:3], labels, False, traced=True)
+
+    plain = loss_and_gradients(MaskedCrossEntropy(), *given, False, traced=False)
+    for found, expected in zip(compute(given[0], given[3]), plain, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
 @pytest.mark.parametrize("shape", [(6,), (6, 5)])
 def test_sample_weights_count_as_in_the_plain_loss(rng, shape):
     given = parts(rng, LENGTHS["mixed"])
@@ -115,7 +127,8 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", ["plain", "input feeding", slow("tied"), slow("no readout"), slow("dropout")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
 def test_a_model_learns_and_measures_the_same(rng, name, monkeypatch):
     source, target, labels = (rng.integers(4, VOCABULARY, (6, length)) for length in (4, 5, 5))
     labels[2, 3:] = labels[4] = 0
