@@ -30,7 +30,7 @@ class Origin:
         matrix: variable `(units, vocabulary_size)`, or `(vocabulary_size, units)` if it is an embedding's.
         bias: variable `(vocabulary_size,)`.
         is_embedding: whether it is.
-        training: whether a gradient will be asked for.
+        training: whether a gradient is expected, which is then found on the way; otherwise asking for it costs a second way.
     """
 
     def __init__(self, vectors, matrix, bias, is_embedding, training):
@@ -42,7 +42,8 @@ class Origin:
         self.seen = {}
 
     def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
-        """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar.
+        """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar, which has first derivatives
+        by vectors, matrix and bias.
 
         Args:
             labels: int `(batch, target_length)`, 0 where there is padding.
@@ -95,62 +96,71 @@ def seen(logits, labels, what):
 
 
 def _total_cross_entropy(origin, labels, weights, label_smoothing):
+    """The sum, and for every token its loss without smoothing and whether it is right, see `Origin`."""
     import tensorflow as tf
 
-    shape = tf.shape(labels)
     flat_labels = tf.reshape(tf.cast(labels, tf.int32), [-1])
     real = tf.where(flat_labels != PADDING)
     tokens = tf.gather_nd(flat_labels, real)
     token_weights = tf.gather_nd(tf.reshape(weights, [-1]), real)
-    matrix, bias = (tf.convert_to_tensor(variable) for variable in (origin.matrix, origin.bias))
 
     @tf.custom_gradient
     def total_of(vectors, matrix, bias):
-        """The sum, and with it already the gradients: the loss is linear in what comes after it."""
         units = matrix.shape[1 if origin.is_embedding else 0]  # vectors from a loop may not say it
         real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
-        product_matrix = tf.cast(matrix, vectors.dtype)
-        chunk = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
-        count = tf.maximum(1, -(-tf.shape(tokens)[0] // chunk))
-        arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in (tf.float32, tf.bool, vectors.dtype)]
-        sums = (tf.zeros_like(matrix), tf.zeros_like(bias)) if origin.training else ()
-
-        def one_chunk(index, total, arrays, sums):
-            part = slice(index * chunk, (index + 1) * chunk)
-            found = _chunk(
-                real_vectors[part],
-                product_matrix,
-                bias,
-                tokens[part],
-                token_weights[part],
-                label_smoothing,
-                origin,
-            )
-            arrays = [array.write(index, each) for array, each in zip(arrays, found[1:4])]
-            return index + 1, total + found[0], arrays, tuple(old + new for old, new in zip(sums, found[4:]))
-
-        _, total, (losses, right, to_vectors), sums = tf.while_loop(
-            lambda index, *_: index < count, one_chunk, (0, 0.0, arrays, sums), parallel_iterations=1
-        )
-        losses, right, to_vectors = losses.concat(), right.concat(), to_vectors.concat()
+        given = real_vectors, matrix, bias, tokens, token_weights, label_smoothing, origin.is_embedding
+        total, losses, right, *by = _in_chunks(*given, with_gradients=origin.training)
 
         def gradients(scale, *_):
-            flat = tf.scatter_nd(real, to_vectors * tf.cast(scale, to_vectors.dtype), [tf.size(labels), units])
-            return tf.reshape(flat, tf.shape(vectors)), *(scale * each for each in sums)
+            # The loss is linear in whatever comes after it, so that its gradients need nothing but a factor.
+            by_vectors, by_matrix, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
+            everywhere = tf.scatter_nd(real, tf.cast(scale, by_vectors.dtype) * by_vectors, [tf.size(labels), units])
+            return tf.reshape(everywhere, tf.shape(vectors)), scale * by_matrix, scale * by_bias
 
         return (total, losses, right), gradients
 
-    total, losses, right = total_of(origin.vectors, matrix, bias)
-    back = lambda values: tf.reshape(tf.scatter_nd(real, values, [tf.size(labels)]), shape)
-    return total, back(tf.stop_gradient(losses)), back(tf.cast(right, tf.float32))
+    total, *of_tokens = total_of(origin.vectors, *map(tf.convert_to_tensor, (origin.matrix, origin.bias)))
+    everywhere = [tf.scatter_nd(real, tf.stop_gradient(each), [tf.size(labels)]) for each in of_tokens]
+    return total, *(tf.reshape(each, tf.shape(labels)) for each in everywhere)
 
 
-def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, origin):
-    """Some tokens: their weighted sum, their losses, whether they are right; gradients of the sum by the vectors, and if
-    in training by matrix and bias."""
+def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
+    """Real tokens `(tokens,)` with their vectors `(tokens, units)`, as many at a time as memory is meant for.
+
+    Returns:
+        The weighted sum; losses and right ones, float32 `(tokens,)`; and `with_gradients` those of the sum by vectors,
+        matrix and bias.
+    """
     import tensorflow as tf
 
-    logits = tf.cast(tf.matmul(vectors, matrix, transpose_b=origin.is_embedding), tf.float32) + bias
+    product_matrix = tf.cast(matrix, vectors.dtype)
+    size = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
+    count = tf.maximum(1, -(-tf.shape(tokens)[0] // size))  # an array of nothing cannot be put together
+    kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
+    arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
+    sums = [tf.constant(0.0), *([tf.zeros_like(matrix), tf.zeros_like(bias)] if with_gradients else [])]
+
+    def one_chunk(index, arrays, sums):
+        part = slice(index * size, (index + 1) * size)
+        given = vectors[part], product_matrix, bias, tokens[part], weights[part], label_smoothing, is_embedding
+        of_tokens, of_all = _chunk(*given, with_gradients)
+        arrays = [array.write(index, each) for array, each in zip(arrays, of_tokens, strict=True)]
+        return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
+
+    _, arrays, sums = tf.while_loop(
+        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=1
+    )
+    losses, right, *by_vectors = (array.concat() for array in arrays)
+    total, *by_matrix_and_bias = sums
+    return total, losses, right, *by_vectors, *by_matrix_and_bias
+
+
+def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
+    """What there is of each token (loss, right, gradient by its vector), and what is summed (weighted loss, gradients by
+    matrix and bias)."""
+    import tensorflow as tf
+
+    logits = tf.cast(tf.matmul(vectors, matrix, transpose_b=is_embedding), tf.float32) + bias
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     highest = tf.reduce_max(logits, axis=-1)
@@ -159,20 +169,20 @@ def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, origin):
     # highest p is never too small for a logarithm.
     normalizer = highest - tf.math.log(tf.reduce_max(probabilities, axis=-1))
     losses = normalizer - of_tokens
+    right = tf.cast(of_tokens >= highest, tf.float32)
     smoothed = losses
     if label_smoothing:
-        smoothed = normalizer - (1 - label_smoothing) * of_tokens
-        smoothed -= label_smoothing * tf.reduce_mean(logits, axis=-1)
-    found = tf.reduce_sum(weights * smoothed), losses, of_tokens >= highest
-    if not origin.training:
-        return *found, tf.zeros_like(vectors)
+        smoothed = normalizer - (1 - label_smoothing) * of_tokens - label_smoothing * tf.reduce_mean(logits, axis=-1)
+    total = tf.reduce_sum(weights * smoothed)
+    if not with_gradients:
+        return (losses, right), (total,)
     by_logits = probabilities * weights[:, None]
     if label_smoothing:
         by_logits -= label_smoothing / bias.shape[0] * weights[:, None]
     by_logits = tf.tensor_scatter_nd_sub(by_logits, places, (1 - label_smoothing) * weights)
     by_bias = tf.reduce_sum(by_logits, axis=0)
     by_logits = tf.cast(by_logits, vectors.dtype)
-    by_vectors = tf.matmul(by_logits, matrix, transpose_b=not origin.is_embedding)
-    pair = (by_logits, vectors) if origin.is_embedding else (vectors, by_logits)
+    by_vectors = tf.matmul(by_logits, matrix, transpose_b=not is_embedding)
+    pair = (by_logits, vectors) if is_embedding else (vectors, by_logits)
     by_matrix = tf.cast(tf.matmul(*pair, transpose_a=True), tf.float32)
-    return *found, by_vectors, by_matrix, by_bias
+    return (losses, right, by_vectors), (total, by_matrix, by_bias)

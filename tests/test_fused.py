@@ -31,13 +31,13 @@ def parts(rng, lengths, is_embedding=False, dtype="float32"):
     return vectors, matrix, bias, tf.constant(labels, tf.int32)
 
 
-def loss_and_gradients(loss, vectors, matrix, bias, labels, is_embedding, traced, sample_weight=None):
+def loss_and_gradients(loss, vectors, matrix, bias, labels, is_embedding, traced, sample_weight=None, training=True):
     with tf.GradientTape() as tape:
         tape.watch(vectors)
         products = tf.matmul(vectors, tf.cast(matrix, vectors.dtype)[None], transpose_b=is_embedding)
         logits = products + tf.cast(bias, vectors.dtype)
         if traced:
-            trace_logits(logits, Origin(vectors, matrix, bias, is_embedding, training=True))
+            trace_logits(logits, Origin(vectors, matrix, bias, is_embedding, training))
             assert origin_of(logits)
         value = loss(labels, logits, sample_weight)
     return [value, *map(tf.convert_to_tensor, tape.gradient(value, [vectors, matrix, bias]))]
@@ -107,6 +107,15 @@ def test_very_large_and_very_small_logits_keep_their_loss():
         logits = tf.matmul(vectors, tf.constant(matrix)[None])
         trace_logits(logits, Origin(vectors, tf.constant(matrix), bias, False, training=True))
         np.testing.assert_allclose(MaskedCrossEntropy()(tf.constant([[1]]), logits), loss, rtol=1e-6)
+
+
+def test_gradients_that_were_not_expected_are_right_too(rng):
+    given = parts(rng, LENGTHS["mixed"])
+    found, plain = (
+        loss_and_gradients(MaskedCrossEntropy(0.1), *given, False, traced, training=False) for traced in (True, False)
+    )
+    for one, other in zip(found, plain, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-6)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "none", "sum_over_batch_size"])
