@@ -226,13 +226,12 @@ def _training_from_a_file(options):
     before, started = memory.resident_megabytes(), time.perf_counter()
     parts = training.load_parts(config)
     texts = training.learn_texts(config, parts.train)
-    batching = {"batch_size": config.batch_size, "seed": config.seed, "max_length": config.max_length}
-    updates = sum(1 for _ in training.batches(parts.train, *texts, **batching))  # decides the learning rate
-    dataset = training.batches(parts.train, *texts, **batching).take(options["steps"])
+    batches, _ = training.batches_of(config, parts, *texts)
+    dataset = batches.dataset().take(options["steps"])
     tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
     seconds = time.perf_counter() - started
     model = training.new_model(config, *(text.vocabulary_size for text in texts))
-    training.compile_model(model, config, steps=updates)
+    training.compile_model(model, config, steps=len(batches))
 
     def measure():
         started = time.perf_counter()

@@ -11,11 +11,10 @@ import numpy as np
 from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.config import CHOICES, OF_ATTENTION, TrainingConfig
-from keras_attn.data import batches
 from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention_grid
 from keras_attn.tables import markdown_table
-from keras_attn.training import compile_model, learn_texts, load_parts, measure, new_model, worth_drawing
+from keras_attn.training import batches_of, compile_model, learn_texts, load_parts, measure, new_model, worth_drawing
 from keras_attn.translator import Translator
 
 RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "attention.png"
@@ -131,15 +130,14 @@ def _meaning(name):
 
 def _train_and_measure(config, parts, texts):
     keras.utils.set_random_seed(config.seed)
-    options = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
-    training = batches(parts.train, *texts, **options, seed=config.seed, max_length=config.max_length)
+    training, validation = batches_of(config, parts, *texts)
     epochs = config.epochs_for(len(training))
     model = new_model(config, *(text.vocabulary_size for text in texts))
     compile_model(model, config, steps=epochs * len(training))
     times = _StepTimes()
     history = model.fit(
-        training,
-        validation_data=batches(parts.validation, *texts, **options),
+        training.dataset(),
+        validation_data=validation,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         verbose=0,

@@ -163,8 +163,8 @@ def explain_step(translator, text, step=1, head=1):
     Raises:
         InputError: the model has no attention or is an ensemble, or there is no such step or head.
     """
-    from keras_attn.data.batches import source_ids
     from keras_attn.decoding import Ensemble
+    from keras_attn.text.sequences import source_ids
 
     model = translator.model
     if isinstance(model, Ensemble):

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from keras_attn.data.batches import source_ids, target_ids
 from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of
 from keras_attn.ids import END, PADDING, UNKNOWN
+from keras_attn.text.sequences import source_ids, target_ids
 
 
 class StringModel(tf.Module):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import pathlib
 import shutil
@@ -14,7 +15,10 @@ import numpy as np
 from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.checkpoint import EPOCHS, BestModel, Checkpoint, KeptEpochs, MovingAverages, ResumedEarlyStopping
-from keras_attn.data import Split, batches, date_pairs, download_pairs, read_parallel, read_tsv, split_pairs
+from keras_attn.data import Split, batches, date_pairs, download_pairs, read_parallel
+from keras_attn.data.batches import Batches
+from keras_attn.data.pairs import Stream, stream_parallel, stream_tsv
+from keras_attn.data.split import stream_split
 from keras_attn.errors import InputError
 from keras_attn.evaluation import bleu_and_chrf, exact_match
 from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, LocationScore, PredictiveAlignment
@@ -59,10 +63,8 @@ def train(config, folder, overwrite=False, resume=False):
     parts = load_parts(config)
     source_text, target_text = learn_texts(config, parts.train)
 
-    batched = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
-    shuffled = {"seed": config.seed, "max_length": config.max_length}
-    sizes = [len(labels) for _, labels in batches(parts.train, source_text, target_text, **batched, **shuffled)]
-    config = dataclasses.replace(config, epochs=config.epochs_for(len(sizes)))
+    training, validation = batches_of(config, parts, source_text, target_text)
+    config = dataclasses.replace(config, epochs=config.epochs_for(len(training)))
 
     if not resume:
         _begin(folder, config)
@@ -72,12 +74,12 @@ def train(config, folder, overwrite=False, resume=False):
         model = checkpoint.load_model()
     else:
         model = new_model(config, source_text.vocabulary_size, target_text.vocabulary_size)
-        compile_model(model, config, steps=config.epochs * len(sizes))
+        compile_model(model, config, steps=config.epochs * len(training))
         Translator(model, source_text, target_text).save(folder)
-    _describe(config, parts, sum(sizes), model)
+    _describe(config, parts, training.pairs, model)
     model.fit(
-        batches(parts.train, source_text, target_text, **batched, **shuffled, first_epoch=epochs_done),
-        validation_data=batches(parts.validation, source_text, target_text, **batched),
+        training.dataset(first_epoch=epochs_done),
+        validation_data=validation,
         epochs=config.epochs,
         initial_epoch=epochs_done,
         shuffle=False,  # the batches are shuffled already
@@ -123,24 +125,29 @@ def _in_float32(translator, config):
 
 
 def load_parts(config):
-    """The pairs that the configuration names, as a `Split`."""
-    turn = _reversed if config.reverse else list
+    """The pairs that the configuration names, as a `Split`; those to train on are read anew each time."""
+    turn = _reversed if config.reverse else iter
     if config.dataset == "dates":
-        return Split(*map(turn, date_pairs(train=config.pairs or 30_000, seed=config.seed)))
-    if config.dataset:
-        pairs = download_pairs(config.dataset)
-    elif config.tsv:
-        pairs = read_tsv(config.tsv)
-    else:
-        pairs = read_parallel(config.source, config.target)
+        return Split(*(list(turn(part)) for part in date_pairs(train=config.pairs or 30_000, seed=config.seed)))
     given = {
-        part: turn(read_parallel(getattr(config, f"{part}_source"), getattr(config, f"{part}_target")))
+        part: list(turn(read_parallel(getattr(config, f"{part}_source"), getattr(config, f"{part}_target"))))
         for part in ("validation", "test")
         if getattr(config, f"{part}_source")
     }
     # Turned before it is split: what must not be in two parts is the sentence that the model reads.
-    parts = split_pairs(turn(pairs[: config.pairs]), **{part: 0 for part in given}, seed=config.seed)
-    return parts._replace(**given)
+    every = _pairs(config)
+    used = Stream(lambda: turn(itertools.islice(every, config.pairs)))
+    parts = stream_split(used, **{part: 0 for part in given}, seed=config.seed)
+    return Split(parts.train, list(parts.validation), list(parts.test))._replace(**given)
+
+
+def _pairs(config):
+    """All pairs that the configuration names but those of the dates, to go through again and again."""
+    if config.dataset:
+        return download_pairs(config.dataset)
+    files = [config.tsv] if config.tsv else [config.source, config.target]
+    pairs = (stream_tsv if config.tsv else stream_parallel)(*files)
+    return list(pairs) if "-" in files else pairs  # what standard input says, it says only once
 
 
 def learn_texts(config, pairs):
@@ -158,7 +165,8 @@ def learn_texts(config, pairs):
             texts, unit, vocabulary_size=size, normalization=config.normalization, lower_case=config.lower_case
         )
 
-    sources, targets = zip(*pairs)
+    sources = Stream(lambda: (source for source, _ in pairs))
+    targets = Stream(lambda: (target for _, target in pairs))
     if not config.shared_vocabulary:
         return learn(sources, config.source_unit), learn(targets, config.target_unit)
     if config.source_unit != config.target_unit:
@@ -166,7 +174,15 @@ def learn_texts(config, pairs):
             f"--shared-vocabulary needs one unit, but the source has {config.source_unit} and the target "
             f"{config.target_unit}; make --source-unit and --target-unit equal."
         )
-    return (learn(sources + targets, config.source_unit),) * 2
+    return (learn(itertools.chain(sources, targets), config.source_unit),) * 2
+
+
+def batches_of(config, parts, source_text, target_text):
+    """What to train on, as `Batches`, and what to choose the best epoch by, as a data set."""
+    sizes = {"batch_size": config.batch_size, "tokens_per_batch": config.tokens_per_batch}
+    shortened = {"seed": config.seed, "max_length": config.max_length}
+    training = Batches(parts.train, source_text, target_text, **sizes, **shortened)
+    return training, batches(parts.validation, source_text, target_text, **sizes)
 
 
 def new_attention(config):
@@ -253,7 +269,7 @@ def measure(config, pairs, translations, target_text):
 
 
 def _reversed(pairs):
-    return [(target, source) for source, target in pairs]
+    return ((target, source) for source, target in pairs)
 
 
 def _refuse_another_run(folder, overwrite, resume):

@@ -1,5 +1,7 @@
 import collections
 import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import tensorflow as tf
 from helpers import slow
 
 from keras_attn import InputError
-from keras_attn.data.batches import batches, source_ids
+from keras_attn.data.batches import batches
+from keras_attn.data.encoded import EncodedPairs
+from keras_attn.text.sequences import source_ids
 
 
 class Letters:
@@ -232,6 +236,31 @@ def test_sizes_below_one_are_refused(size):
     [(name, value)] = size.items()
     with pytest.raises(InputError, match=f"{name} is {value}"):
         batched([("a", "b")], **size)
+
+
+@pytest.mark.parametrize("count", [4096, 5000, 9000])
+def test_pairs_may_come_one_by_one_and_in_any_number(rng, count):
+    pairs = [("".join(rng.choice(list("abcdefghij"), 6)), "b") for _ in range(count)]
+    assert sorted(sum(spelled_pairs(batched(iter(pairs), seed=1, batch_size=999)), [])) == sorted(pairs)
+
+
+def test_two_passes_at_once_do_not_disturb_each_other(pairs):
+    encoded = EncodedPairs(pairs, LETTERS, LETTERS)
+    read = lambda rows: encoded.read(rows)[1].tolist()
+    expected = [read([row]) for row in range(len(pairs))]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda row: read([row]), range(len(pairs)))) == expected
+
+
+def test_ids_of_a_corpus_are_not_kept_in_memory():
+    count = 30_000
+    pairs = ((f"{'abcdefghij' * 3}", f"{'abcdefghij' * 3}") for _ in range(count))
+    tracemalloc.start()
+    encoded = EncodedPairs(pairs, LETTERS, LETTERS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(encoded.lengths) == count
+    assert peak < 100 * count  # the ids alone are 250 bytes a pair, and their strings more
 
 
 def test_sources_to_translate_look_as_in_training():

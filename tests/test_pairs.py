@@ -1,11 +1,11 @@
 import gzip
-import random
 
 import pytest
 import tensorflow as tf
 
 from keras_attn import InputError
-from keras_attn.data import read_pairs, read_parallel, read_tsv, split_pairs
+from keras_attn.data import read_pairs, read_parallel, read_tsv
+from keras_attn.data.pairs import stream_parallel, stream_tsv
 
 TRUNCATED = gzip.compress(b"a\tb\n", mtime=0)[:-9]
 
@@ -144,80 +144,24 @@ def test_batched_datasets_are_refused():
         read_pairs(tf.data.Dataset.from_tensor_slices((["a", "c"], ["b", "d"])).batch(2))
 
 
-@pytest.fixture
-def repeated_sources():
-    """300 different pairs of 100 sources, which have one to five targets each."""
-    pairs = [(f"source {number}", f"target {copy}") for number in range(100) for copy in range(1 + number % 5)]
-    random.Random(1).shuffle(pairs)
-    return pairs
-
-
-def sources(part):
-    return {source for source, _ in part}
-
-
-def test_no_source_is_in_two_parts(repeated_sources):
-    train, validation, test = split_pairs(repeated_sources, 20, 30)
-    assert [len(sources(part)) for part in (train, validation, test)] == [50, 20, 30]
-    assert not sources(train) & sources(validation)
-    assert not sources(train) & sources(test)
-    assert not sources(validation) & sources(test)
-
-
-def test_every_pair_is_in_a_part_and_in_the_order_of_the_pairs(repeated_sources):
-    doubled = repeated_sources + repeated_sources[:10]
-    parts = split_pairs(doubled, 20, 30)
-    assert sorted(sum(parts, [])) == sorted(doubled)
-    for part in parts:
-        assert part == [pair for pair in doubled if pair[0] in sources(part)]
-
-
-@pytest.mark.parametrize("count, held_out", [(3, 1), (39, 1), (40, 2), (200, 10), (41_000, 2000)])
-def test_one_source_in_twenty_is_held_out_unless_told(count, held_out):
-    split = split_pairs([(str(number), "") for number in range(count)])
-    assert [len(part) for part in split] == [count - 2 * held_out, held_out, held_out]
-
-
-def test_the_same_seed_gives_the_same_parts(repeated_sources):
-    assert split_pairs(repeated_sources, seed=3) == split_pairs(repeated_sources, seed=3)
-
-
-def test_the_order_of_the_pairs_does_not_decide_the_parts(repeated_sources):
-    split, other = split_pairs(repeated_sources), split_pairs(repeated_sources[::-1])
-    assert [sources(part) for part in split] == [sources(part) for part in other]
-
-
-def test_another_seed_gives_other_parts(repeated_sources):
-    assert sources(split_pairs(repeated_sources, seed=3).test) != sources(split_pairs(repeated_sources, seed=4).test)
-
-
-@pytest.mark.parametrize("different, validation, test", [(0, 1, 1), (2, 1, 1), (5, 3, 2), (5, 5, 0)])
-def test_too_few_sources_are_refused_with_the_counts(different, validation, test):
-    pairs = [(str(number), str(copy)) for number in range(different) for copy in range(9)]
-    with pytest.raises(InputError, match=f"{different} different .* {validation} for validation and {test} for the "):
-        split_pairs(pairs, validation, test)
-
-
-def test_two_sources_are_too_few_for_the_default():
-    with pytest.raises(InputError, match="2 different"):
-        split_pairs([("a", "b"), ("c", "d")])
-
-
-def test_a_negative_count_is_refused():
-    with pytest.raises(InputError):
-        split_pairs([(str(number), "") for number in range(9)], validation=-1, test=2)
-
-
-def test_the_classic_sentence_pairs_are_split_without_a_leak(shared):
-    pairs = read_tsv(shared / "data" / "tatoeba" / "spa-eng.tsv.gz")
-    assert len(pairs) == 118_964 and len({english for english, _ in pairs}) == 102_904
-    parts = split_pairs(pairs)
-    assert sum(map(len, parts)) == 118_964
-    train, validation, test = ({english for english, _ in part} for part in parts)
-    assert len(validation) == len(test) == 2_000
-    assert not train & validation and not train & test and not validation & test
-
-
 def test_two_empty_parallel_files_are_named(tmp_path):
     with pytest.raises(InputError, match="nothing and .*neither are empty"):
         read_parallel(file(tmp_path, b"", "nothing"), file(tmp_path, b"", "neither"))
+
+
+def test_a_stream_reads_its_files_anew_each_time(tmp_path):
+    content = b"a\tb\nc\td\n"
+    of_one_file = stream_tsv(file(tmp_path, content))
+    of_two_files = stream_parallel(file(tmp_path, b"a\nc\n", "source"), file(tmp_path, b"b\nd\n", "target"))
+    for stream in (of_one_file, of_two_files):
+        assert [list(stream), list(stream)] == [[("a", "b"), ("c", "d")]] * 2
+
+
+def test_two_walks_through_a_stream_do_not_disturb_each_other(tmp_path):
+    stream = stream_tsv(file(tmp_path, b"a\tb\nc\td\n"))
+    assert list(zip(stream, stream)) == [(("a", "b"),) * 2, (("c", "d"),) * 2]
+
+
+def test_a_stream_of_an_empty_file_is_refused_when_it_is_read(tmp_path):
+    with pytest.raises(InputError, match="is empty"):
+        list(stream_tsv(file(tmp_path, b"\n")))

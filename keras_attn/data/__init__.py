@@ -1,9 +1,11 @@
 """Pairs of strings from files, archives and a built-in task, and the batches of ids that a model trains on."""
 
-from keras_attn.data.batches import batches, source_ids
+from keras_attn.data.batches import batches
 from keras_attn.data.dates import date_pairs
 from keras_attn.data.download import DOWNLOADS, download_pairs
-from keras_attn.data.pairs import Split, read_pairs, read_parallel, read_tsv, split_pairs
+from keras_attn.data.pairs import read_pairs, read_parallel, read_tsv
+from keras_attn.data.split import Split, split_pairs
+from keras_attn.text.sequences import source_ids
 
 __all__ = [
     "DOWNLOADS",

@@ -9,7 +9,7 @@ import itertools
 import random
 import re
 
-from keras_attn.data.pairs import Split
+from keras_attn.data.split import Split
 from keras_attn.errors import InputError, require
 
 LOCALES = ("en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "ru", "tr", "ko", "ja", "zh")

@@ -1,24 +1,28 @@
-"""Pairs of strings, source and target, from wherever a user has them; and parts that share no source."""
+"""Pairs of strings, source and target, from wherever a user has them."""
 
 import contextlib
 import gzip
 import itertools
 import os
 import pathlib
-import random
 import sys
 import zlib
-from typing import NamedTuple
 
 from keras_attn.errors import InputError
 
 
-class Split(NamedTuple):
-    """Three lists of `(source, target)` pairs; no source sentence is in two of them."""
+class Stream:
+    """What can be gone through again and again, and is made anew each time instead of being kept in memory.
 
-    train: list
-    validation: list
-    test: list
+    Args:
+        start: a function that returns an iterator.
+    """
+
+    def __init__(self, start):
+        self._start = start
+
+    def __iter__(self):
+        return iter(self._start())
 
 
 def read_pairs(pairs):
@@ -52,14 +56,17 @@ def read_tsv(path):
     Raises:
         InputError: the file is missing or empty, a line is not UTF-8 or has no tab.
     """
-    pairs = list(iterate_tsv(path))
-    if not pairs:
-        raise InputError(f"{path} is empty; each line must be source<TAB>target.")
-    return pairs
+    return list(stream_tsv(path))
+
+
+def stream_tsv(path):
+    """The same as a `Stream`, for files of any size; what is wrong shows when it is gone through."""
+    message = f"{path} is empty; each line must be source<TAB>target."
+    return Stream(lambda: _not_empty(iterate_tsv(path), message))
 
 
 def iterate_tsv(path):
-    """The same, one pair after the other, for files of any size; an empty file has none."""
+    """The same once, one pair after the other; an empty file has none."""
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -81,14 +88,17 @@ def read_parallel(source_path, target_path):
     Raises:
         InputError: a file is missing or empty, a line is not UTF-8, or the numbers of lines differ.
     """
-    pairs = list(iterate_parallel(source_path, target_path))
-    if not pairs:
-        raise InputError(f"{source_path} and {target_path} are empty; they must have one sentence a line.")
-    return pairs
+    return list(stream_parallel(source_path, target_path))
+
+
+def stream_parallel(source_path, target_path):
+    """The same as a `Stream`, for files of any size; what is wrong shows when it is gone through."""
+    message = f"{source_path} and {target_path} are empty; they must have one sentence a line."
+    return Stream(lambda: _not_empty(iterate_parallel(source_path, target_path), message))
 
 
 def iterate_parallel(source_path, target_path):
-    """The same, one pair after the other, for files of any size; that the numbers of lines differ shows at their end."""
+    """The same once, one pair after the other; that the numbers of lines differ shows at their end."""
     missing = object()
     sources, targets = read_lines(source_path), read_lines(target_path)
     for number, pair in enumerate(itertools.zip_longest(sources, targets, fillvalue=missing)):
@@ -102,38 +112,14 @@ def iterate_parallel(source_path, target_path):
         yield pair
 
 
-def split_pairs(pairs, validation=None, test=None, seed=0):
-    """Three parts, such that every pair with the same source sentence falls into the same part.
-
-    Args:
-        pairs: a list of `(source, target)`.
-        validation, test: how many different source sentences to hold out; `None` holds out one in twenty, but
-            no more than 2,000.
-        seed: of the shuffling.
-
-    Returns:
-        A `Split`, each part in the order of the pairs; a part that is to have 0 is empty.
-
-    Raises:
-        InputError: there are too few different source sentences, or a number is below 0.
-    """
-    sources = sorted({source for source, _ in pairs})
-    automatic = max(1, min(2000, len(sources) // 20))
-    validation = automatic if validation is None else validation
-    test = automatic if test is None else test
-    if min(validation, test) < 0:
-        raise InputError(f"{min(validation, test)} sentences cannot be held out; give 0 or more.")
-    if len(sources) <= validation + test:
-        raise InputError(
-            f"There are {len(sources)} different source sentences, too few to hold out {validation} for validation "
-            f"and {test} for the test and still train; give more pairs or hold out fewer."
-        )
-    random.Random(seed).shuffle(sources)
-    held_out = dict.fromkeys(sources[:validation], 1) | dict.fromkeys(sources[validation : validation + test], 2)
-    parts = Split([], [], [])
-    for source, target in pairs:
-        parts[held_out.get(source, 0)].append((source, target))
-    return parts
+def _not_empty(pairs, message):
+    """The pairs as they are, and a refusal where there are none."""
+    empty = True
+    for pair in pairs:
+        empty = False
+        yield pair
+    if empty:
+        raise InputError(message)
 
 
 def _as_pair(pair, number):

@@ -3,6 +3,7 @@
 import base64
 import io
 import pathlib
+import random
 import tempfile
 
 import tensorflow as tf
@@ -22,6 +23,10 @@ _NORMALIZATION_RULES = "200B\t\n"
 
 # SentencePiece passes over longer lines.
 _LONGEST_TRAINING_LINE_BYTES = 1 << 16
+
+# Of more lines, this many are drawn: all of them would not fit into memory at some size. SentencePiece can draw too, but
+# others in each process.
+_TRAINING_LINES = 200_000
 
 
 class SubwordProcessor(TextProcessor):
@@ -60,7 +65,8 @@ class SubwordProcessor(TextProcessor):
             InputError: no text, or a vocabulary with no room for the characters.
         """
         normalizer = TextProcessor(**options)
-        lines = [line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line]
+        lines = (line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line)
+        lines = _drawn(lines, _TRAINING_LINES)
         if not lines:
             raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
         if vocabulary_size is None:
@@ -69,7 +75,7 @@ class SubwordProcessor(TextProcessor):
             model = _train(lines, vocabulary_size)
         except (RuntimeError, OSError) as error:
             raise InputError(
-                f"SentencePiece cannot make {vocabulary_size} subwords from {len(lines)} lines "
+                f"SentencePiece cannot make {vocabulary_size} subwords from these texts "
                 f"({' '.join(str(error).split())}); change the vocabulary size or use characters."
             ) from error
         return cls(model, **options)
@@ -97,6 +103,17 @@ class SubwordProcessor(TextProcessor):
 
     def get_config(self):
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
+
+
+def _drawn(lines, count):
+    """That many of the lines, each as likely as any other, but the same each time; all where there are no more."""
+    rng, kept = random.Random(0), []
+    for number, line in enumerate(lines):
+        if number < count:
+            kept.append(line)
+        elif (place := rng.randrange(number + 1)) < count:
+            kept[place] = line
+    return kept
 
 
 def _train(lines, vocabulary_size):

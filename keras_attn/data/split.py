@@ -1,0 +1,86 @@
+"""Parts for training, validation and test that share no source sentence."""
+
+import hashlib
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_attn.data.pairs import Stream
+from keras_attn.errors import InputError
+
+
+class Split(NamedTuple):
+    """Three collections of `(source, target)` pairs; no source sentence is in two of them."""
+
+    train: list
+    validation: list
+    test: list
+
+
+def split_pairs(pairs, validation=None, test=None, seed=0):
+    """Three parts, such that every pair with the same source sentence falls into the same part.
+
+    The seed and the sentence alone decide which sentences come first, so that a corpus that grows keeps most of what it
+    held out.
+
+    Args:
+        pairs: a list of `(source, target)`.
+        validation, test: how many different source sentences to hold out; `None` holds out one in twenty, but
+            no more than 2,000.
+        seed: of the choice.
+
+    Returns:
+        A `Split` of lists, each part in the order of the pairs; a part that is to have 0 is empty.
+
+    Raises:
+        InputError: there are too few different source sentences, or a number is below 0.
+    """
+    return Split(*map(list, stream_split(pairs, validation, test, seed)))
+
+
+def stream_split(pairs, validation=None, test=None, seed=0):
+    """The same where the pairs are a `Stream`, or anything else that can be gone through again and again: each part is a
+    `Part` that reads them anew. In memory are nine bytes for a pair meanwhile and one afterwards."""
+    of_pair = _parts(np.fromiter((_key(source, seed) for source, _ in pairs), np.uint64), validation, test)
+    return Split(*(Part(pairs, of_pair == number) for number in range(3)))
+
+
+class Part(Stream):
+    """Some of the pairs, in their order.
+
+    Args:
+        pairs: what can be gone through again and again.
+        chosen: bool `(pairs,)`.
+    """
+
+    def __init__(self, pairs, chosen):
+        super().__init__(lambda: itertools.compress(pairs, chosen))
+        self._count = int(np.count_nonzero(chosen))
+
+    def __len__(self):
+        return self._count
+
+
+def _key(source, seed):
+    """A number that stands for a sentence; two sentences with the same one, which hardly ever happens, share a part."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {source}".encode(), digest_size=8).digest(), "big")
+
+
+def _parts(keys, validation, test):
+    """The number of each pair's part, uint8 `(pairs,)`: the sentences with the smallest keys are held out."""
+    different = np.unique(keys)
+    automatic = max(1, min(2000, len(different) // 20))
+    validation = automatic if validation is None else validation
+    test = automatic if test is None else test
+    if min(validation, test) < 0:
+        raise InputError(f"{min(validation, test)} sentences cannot be held out; give 0 or more.")
+    if len(different) <= validation + test:
+        raise InputError(
+            f"There are {len(different)} different source sentences, too few to hold out {validation} for validation "
+            f"and {test} for the test and still train; give more pairs or hold out fewer."
+        )
+    parts = np.zeros(len(keys), np.uint8)
+    parts[keys < different[validation + test]] = 2
+    parts[keys < different[validation]] = 1
+    return parts
