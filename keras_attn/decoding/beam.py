@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from keras_attn.decoding.search import Search
 
-# Tokens among which only the best is looked at first.
-_LARGEST_BLOCK = 256
+# Tokens among which only the best is looked at first: so many at least, and so many at most.
+_BLOCKS = (16, 256)
 
 
 class BeamSearch(Search):
@@ -46,10 +46,14 @@ def best_continuations(totals, gains):
         gains: float32 `(batch, width, vocabulary_size)`.
 
     Returns:
-        Places and tokens, both int32 `(batch, width)`, the most probable first.
+        Places and tokens, both int32 `(batch, width)`, the most probable first; where there are not so many with a
+        probability, any others.
     """
-    _, width, size = tf.unstack(tf.shape(gains))
+    vocabulary_size = tf.shape(gains)[2]
     block = _block_size(gains.shape[2])
+    if gains.shape[2] is None or gains.shape[2] % block:
+        gains = tf.pad(gains, [[0, 0], [0, 0], [0, -vocabulary_size % block]], constant_values=float("-inf"))
+    _, width, size = tf.unstack(tf.shape(gains))
     blocks = tf.reshape(gains, [-1, width, size // block, block])
     highest = tf.reshape(totals[:, :, None] + tf.reduce_max(blocks, axis=3), [-1, width * (size // block)])
     # In the order of the vocabulary, which decides between equals.
@@ -58,11 +62,11 @@ def best_continuations(totals, gains):
     candidates += tf.gather(totals, chosen // (size // block), batch_dims=1)[:, :, None]
     _, best = tf.math.top_k(tf.reshape(candidates, [-1, width * block]), width)
     best = tf.gather(chosen, best // block, batch_dims=1) * block + best % block
-    return best // size, best % size
+    return best // size, tf.minimum(best % size, vocabulary_size - 1)
 
 
 def _block_size(vocabulary_size):
-    """The largest size of blocks that needs no padding; one, and with it no gain, where there is none."""
-    if vocabulary_size is None:
-        return 1
-    return max(size for size in range(1, _LARGEST_BLOCK + 1) if vocabulary_size % size == 0)
+    """The largest size of blocks that needs no padding, which is a copy; or half of the largest where there is none."""
+    least, most = _BLOCKS
+    without_padding = [size for size in range(least, most + 1) if vocabulary_size and vocabulary_size % size == 0]
+    return max(without_padding, default=most // 2)
