@@ -33,7 +33,7 @@ def targets(hypotheses):
 def allowed(constraints, written, time, prefix=NOTHING_ASKED):
     """The ids that may come next, of eight."""
     written = np.array([[written]], "int32")
-    found = constraints.on_log_probabilities(tf.zeros([1, 1, 8]), written, time, prefix)
+    found = constraints.allowed(tf.zeros([1, 1, 8]), written, time, prefix)
     return np.flatnonzero(np.isfinite(found.numpy()[0, 0])).tolist()
 
 
@@ -76,9 +76,9 @@ def test_a_prefix_is_written_first_and_then_all_is_free():
 
 def test_the_repetition_penalty_divides_above_zero_and_multiplies_below():
     logits = np.array([[[1, 1, 1, 1, 2, -2, 2, -2]]], "float32")
-    found = Constraints(repetition_penalty=2.0).on_logits(logits, np.array([[[4, 5, 4, 0]]], "int32"))
+    found = Constraints(repetition_penalty=2.0).penalized(logits, np.array([[[4, 5, 4, 0]]], "int32"))
     np.testing.assert_array_equal(found, [[[1, 1, 1, 1, 1, -4, 2, -2]]])
-    np.testing.assert_array_equal(Constraints().on_logits(logits, np.array([[[4, 5]]], "int32")), logits)
+    np.testing.assert_array_equal(Constraints().penalized(logits, np.array([[[4, 5]]], "int32")), logits)
 
 
 def test_every_search_obeys_all_of_them(search, source):

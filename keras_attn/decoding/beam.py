@@ -31,8 +31,8 @@ class BeamSearch(Search):
         # At first all are the same; one of them is enough.
         return tf.tile(tf.range(width)[None] == 0, [batch, 1])
 
-    def continued(self, totals, gains, random):
-        return best_continuations(totals, gains)
+    def continued(self, totals, logits, random):
+        return best_continuations(totals, logits)
 
 
 def best_continuations(totals, gains):

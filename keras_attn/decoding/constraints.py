@@ -41,7 +41,7 @@ class Constraints:
         self.no_repeat_ngram = no_repeat_ngram
         self.repetition_penalty = repetition_penalty
 
-    def on_logits(self, logits, written):
+    def penalized(self, logits, written):
         """The logits `(batch, width, vocabulary_size)` after the repetition penalty.
 
         Args:
@@ -53,25 +53,26 @@ class Constraints:
         penalized = tf.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
         return tf.where(_holds(written, tf.shape(logits)[2]), penalized, logits)
 
-    def on_log_probabilities(self, log_probabilities, written, time, prefix):
-        """The log-probabilities `(batch, width, vocabulary_size)`, `-inf` for what must not be written next.
+    def allowed(self, logits, written, time, prefix):
+        """The logits `(batch, width, vocabulary_size)`, `-inf` for what must not be written next.
 
         Args:
             written: int32 `(batch, width, steps)`, the tokens so far, 0 after them.
             time: how many they are.
             prefix: int32 `(batch, prefix_length)`, the tokens that each target begins with, padded with 0.
         """
-        ids = tf.range(tf.shape(log_probabilities)[2])
-        never = marked((*NEVER_WRITTEN, *self.forbidden), tf.shape(ids)[0])
-        never |= (ids == END) & (time < self.min_length)
+        ids = tf.range(tf.shape(logits)[2])
+        never = marked((*NEVER_WRITTEN, *self.forbidden), logits)
+        if self.min_length:
+            never |= (ids == END) & (time < self.min_length)
         if self.no_repeat_ngram:
             never |= self._would_repeat(written, time, tf.shape(ids)[0])
-        allowed = tf.where(never, _NEVER, log_probabilities)
+        allowed = tf.where(never, _NEVER, logits)
 
         def as_asked():
             asked = prefix[:, time][:, None, None]
             # What is asked for is written, also against the other constraints.
-            forced = tf.where(ids == asked, log_probabilities, _NEVER)
+            forced = tf.where(ids == asked, logits, _NEVER)
             return tf.where(asked == PADDING, allowed, forced)
 
         return tf.cond(time < tf.shape(prefix)[1], as_asked, lambda: allowed)

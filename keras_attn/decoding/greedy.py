@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import in_the_batch, while_sentences_last
-from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of, marked
+from keras_attn.decoding.tokens import at_least_one_column, marked, most_probable
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
@@ -58,10 +58,11 @@ class GreedyDecoder:
 
         def step(time, rows, kept, written):
             logits, state, weights = self.model.step(kept.tokens, kept.state, kept.memory)
-            log_probabilities = log_probabilities_of(logits)
-            never = marked(NEVER_WRITTEN, tf.shape(logits)[1])
-            tokens = tf.argmax(tf.where(never, float("-inf"), log_probabilities), axis=1, output_type=tf.int32)
-            gains = tf.gather(log_probabilities, tokens, batch_dims=1)
+            logits = tf.cast(logits, tf.float32)
+            never = marked(NEVER_WRITTEN, logits)
+            tokens = tf.argmax(tf.where(never, float("-inf"), logits), axis=1, output_type=tf.int32)
+            largest, gain = most_probable(logits)
+            gains = (tf.gather(logits, tokens, batch_dims=1) - largest) + gain
             new = _Written(
                 tf.where(kept.finished, PADDING, tokens),
                 tf.where(kept.finished, 0.0, gains),

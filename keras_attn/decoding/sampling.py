@@ -54,11 +54,11 @@ class Sampling(Search):
         )
         return numbers[:, :steps]
 
-    def continued(self, totals, gains, random):
-        batch, width, vocabulary_size = tf.unstack(tf.shape(gains))
+    def continued(self, totals, logits, random):
+        batch, width, vocabulary_size = tf.unstack(tf.shape(logits))
         places = tf.tile(tf.range(width)[None], [batch, 1])
         size = vocabulary_size if self.top_k is None else tf.minimum(self.top_k, vocabulary_size)
-        logits, tokens = tf.math.top_k(gains / self.temperature, size)
+        logits, tokens = tf.math.top_k(logits / self.temperature, size)
         probabilities = tf.nn.softmax(logits)
         before = tf.cumsum(probabilities, axis=2, exclusive=True)
         probabilities = tf.where(before < self.top_p, probabilities, 0.0)

@@ -8,7 +8,7 @@ from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import in_the_batch, while_sentences_last
 from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
-from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of
+from keras_attn.decoding.tokens import at_least_one_column, most_probable
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING, START
 
@@ -69,13 +69,14 @@ class Search:
         """Which of the places of each sentence are written to from the start: boolean `(batch, width)`."""
         raise NotImplementedError
 
-    def continued(self, totals, gains, random):
+    def continued(self, totals, logits, random):
         """How the targets are continued by one token.
 
         Args:
-            totals: float32 `(batch, width)`, log-probabilities of the targets so far; `-inf` where there is none.
-            gains: float32 `(batch, width, vocabulary_size)`, log-probabilities of the next token; `-inf` where the
-                constraints do not let it.
+            totals: float32 `(batch, width)`, what makes log-probabilities of continued targets when logits are added;
+                `-inf` where there is no target.
+            logits: float32 `(batch, width, vocabulary_size)`, of the next token; `-inf` where the constraints do not
+                let it.
             random: float32 `(batch, width)`, numbers from 0 to 1, the same for a sentence whatever is beside it.
 
         Returns:
@@ -146,9 +147,12 @@ class Search:
         steps = self.model.step(*tf.nest.map_structure(_in_one_row, (last, kept.state, kept.memory)))
         width = tf.shape(last)[1]
         logits, state, attended = tf.nest.map_structure(lambda tensor: _apart(tensor, width), steps)
-        gains = log_probabilities_of(self.constraints.on_logits(logits, beam.tokens))
-        gains = self.constraints.on_log_probabilities(gains, beam.tokens, time, kept.prefix)
-        parents, tokens = self.continued(beam.total, gains, kept.random[:, time])
+        logits = self.constraints.penalized(logits, beam.tokens)
+        largest, gain = most_probable(logits)
+        logits = self.constraints.allowed(logits, beam.tokens, time, kept.prefix)
+        parents, tokens = self.continued(beam.total + (gain - largest), logits, kept.random[:, time])
+        largest, gain = of_parents((largest, gain), parents)
+        gains = (tf.gather_nd(logits, tf.stack([parents, tokens], axis=2), batch_dims=1) - largest) + gain
         beam = written_on(beam, parents, tokens, gains, attended, time)
         ends = (beam.total > NEVER) & ((tokens == END) | (time + 1 >= kept.limits[:, None]))
         score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(beam.coverage, kept.mask)

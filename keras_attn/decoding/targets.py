@@ -52,18 +52,17 @@ def written_on(targets, parents, tokens, gains, attended, time):
     Args:
         targets: `Targets`, `width` for each sentence.
         parents, tokens: int32 `(batch, width)`, which target goes on in each place and with which token.
-        gains: float32 `(batch, width, vocabulary_size)`, log-probabilities of the next token of the parents.
+        gains: float32 `(batch, width)`, the log-probability of that token.
         attended: float32 `(batch, width, source_length)`, where the parents looked.
         time: how many tokens there are already.
     """
-    gained = tf.gather(tf.gather(gains, parents, batch_dims=1), tokens, batch_dims=2)
     targets, attended = of_parents((targets, attended), parents)
     now = tf.range(tf.shape(targets.tokens)[2]) == time
     return targets._replace(
         tokens=tf.where(now, tokens[:, :, None], targets.tokens),
-        gains=tf.where(now, gained[:, :, None], targets.gains),
+        gains=tf.where(now, gains[:, :, None], targets.gains),
         slots=tf.where(now, parents[:, :, None], targets.slots),
-        total=targets.total + gained,
+        total=targets.total + gains,
         coverage=targets.coverage + attended,
     )
 
