@@ -4,7 +4,7 @@
     python train.py --tsv pairs.tsv                      # your own pairs
     python train.py --help
 
-The steps themselves, in the order in which they happen, are in `keras_attn/training.py`; each uses public parts only,
+The steps themselves, in the order in which they happen, are in `keras_attn/training/run.py`; each uses public parts only,
 so a script of your own can do the same.
 """
 

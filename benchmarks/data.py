@@ -4,6 +4,8 @@ import collections
 import gzip
 import pathlib
 import random
+import resource
+import time
 
 from benchmarks.common import DATA
 
@@ -18,13 +20,13 @@ def sentence_pairs(options):
     """
     folder = pathlib.Path(options.get("data") or DATA / "multi30k")
     if folder.is_dir():
-        return list(zip(*(_words(folder / f"train.lc.norm.tok.{language}.gz") for language in ("de", "en"))))
+        return list(zip(*(words_of(folder / f"train.lc.norm.tok.{language}.gz") for language in ("de", "en"))))
     rng = random.Random(options["seed"])
     sources = [[f"w{int(rng.paretovariate(0.7)) % 20_000}" for _ in range(rng.randint(5, 22))] for _ in range(29_000)]
     return [(words, [word.upper() for word in reversed(words)]) for words in sources]
 
 
-def _words(path):
+def words_of(path):
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [line.split() for line in lines]
 
@@ -37,7 +39,7 @@ def training_batches(options, like_length):
         like_length: whether sentences of like length share a batch, as ours do by default.
     """
     pairs = sentence_pairs(options)
-    sources, targets = (_ids(side, options["vocabulary"]) for side in zip(*pairs))
+    sources, targets = (ids_of(side, options["vocabulary"]) for side in zip(*pairs))
     rng = random.Random(options["seed"])
     order = list(range(len(pairs)))
     rng.shuffle(order)
@@ -54,7 +56,7 @@ def training_batches(options, like_length):
     return [_batch([sources[i] for i in group], [targets[i] for i in group]) for group in groups]
 
 
-def _ids(side, size):
+def ids_of(side, size):
     """Each sentence as ids, the most frequent words first."""
     counts = collections.Counter(word for sentence in side for word in sentence)
     ids = {word: number for number, (word, _) in enumerate(counts.most_common(size - END - 1), END + 1)}
@@ -73,6 +75,33 @@ def _batch(sources, targets):
         padded([[START, *row] for row in targets]),
         padded([[*row, END] for row in targets]),
     )
+
+
+def training_measurement(options, fit, parameters):
+    """What a rival in training gives to `serve`.
+
+    Args:
+        options: a dictionary.
+        fit: a function that makes a step on each batch of a list, and returns the mean loss of their real tokens.
+        parameters: how many the model has.
+    """
+    batches = training_batches(options, options["like_length"])
+    fit(batches[: options["warm_up"]])
+    rest = iter(range(options["warm_up"], len(batches), options["steps"]))
+
+    def measure():
+        at = next(rest)
+        part = batches[at : at + options["steps"]]
+        started = time.perf_counter()
+        loss = fit(part)
+        return {
+            "tokens_per_second": real_tokens(part) / (time.perf_counter() - started),
+            "loss": loss,
+            "parameters": parameters,
+            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+    return measure
 
 
 def real_tokens(batches):

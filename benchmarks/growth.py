@@ -216,22 +216,22 @@ def _training_from_a_file(options):
     import keras
     import numpy as np
 
-    from keras_attn import training
     from keras_attn.config import TrainingConfig
+    from keras_attn.training import building, preparing
 
     sizes = {"units": options["units"], "batch_size": options["batch"], "vocabulary_size": _CORPUS_VOCABULARY}
     units = {"source_unit": "words", "target_unit": "words"}
     config = TrainingConfig(tsv=options["tsv"], seed=options["seed"], **sizes, **units).resolved()
     keras.utils.set_random_seed(config.seed)
     before, started = memory.resident_megabytes(), time.perf_counter()
-    parts = training.load_parts(config)
-    texts = training.learn_texts(config, parts.train)
-    batches, _ = training.batches_of(config, parts, *texts)
+    parts = preparing.load_parts(config)
+    texts = preparing.learn_texts(config, parts.train)
+    batches, _ = preparing.batches_of(config, parts, *texts)
     dataset = batches.dataset().take(options["steps"])
     tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
     seconds = time.perf_counter() - started
-    model = training.new_model(config, *(text.vocabulary_size for text in texts))
-    training.compile_model(model, config, steps=len(batches))
+    model = building.new_model(config, *(text.vocabulary_size for text in texts))
+    building.compile_model(model, config, steps=len(batches))
 
     def measure():
         started = time.perf_counter()

@@ -28,7 +28,7 @@ import time
 from concurrent import futures
 
 from benchmarks.common import Rival, Skipped, add_only, parser, report, rows, serve
-from benchmarks.data import END, PADDING, START, real_tokens, training_batches
+from benchmarks.data import END, START, real_tokens, training_batches
 
 RIVALS = {
     "ours": {"rival": "ours"},
@@ -212,46 +212,21 @@ def _random_batches(options):
 
 
 def _keras(options):
-    import keras
-    import tensorflow as tf
+    from benchmarks.rivals.keras_training import trainer
 
-    from benchmarks.rivals.keras_training import MODELS
-
-    if options.get("precision"):
-        keras.mixed_precision.set_global_policy(options["precision"])
-    keras.utils.set_random_seed(options["seed"])
-    model, arrange = MODELS[options["rival"]](options)
-    if not model.built:
-        model.build()
-    signature = tf.nest.map_structure(lambda _: tf.TensorSpec((None, None), "int32"), arrange(0, 0, 0))
-
-    def fit(batches):
-        arranged = lambda: (arrange(*batch) for batch in batches)
-        dataset = tf.data.Dataset.from_generator(arranged, output_signature=signature)
-        model.fit(dataset.prefetch(2), verbose=0)
-
+    model, fit = trainer(options)
     return fit, model.count_params()
 
 
 def _pytorch(options):
     import torch
 
-    from benchmarks.rivals.pytorch_training import Network
+    from benchmarks.rivals.pytorch_training import Network, parameters_of, trainer
 
     torch.set_num_threads(1)  # with two processes on a few cores, its threads would wait for each other
     torch.manual_seed(options["seed"])
     model = Network(options["units"], options["vocabulary"])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-
-    def fit(batches):
-        for batch in batches:
-            source, target, labels = (torch.from_numpy(ids).long() for ids in batch)
-            optimizer.zero_grad()
-            logits = model(source, target).flatten(0, 1)
-            torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=PADDING).backward()
-            optimizer.step()
-
-    return fit, sum(weights.numel() for weights in model.parameters())
+    return trainer(model), parameters_of(model)
 
 
 if __name__ == "__main__":

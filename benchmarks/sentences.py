@@ -20,7 +20,7 @@ def source_batches(options):
     """Source ids `(batch, source_length)`, sentences of like length together, the shortest first."""
     known = [source for source, _ in data.sentence_pairs(options)]
     path = pathlib.Path(options.get("data") or DATA / "multi30k") / "test_2016_flickr.lc.norm.tok.de.gz"
-    sentences = data._words(path) if path.is_file() else known
+    sentences = data.words_of(path) if path.is_file() else known
     ids = _ids_of_words(known, options["vocabulary"])
     rows = [[*(ids.get(word, data.UNKNOWN) for word in words), END] for words in sentences[: options["sentences"]]]
     rows.sort(key=len)
@@ -29,7 +29,7 @@ def source_batches(options):
 
 def _ids_of_words(sentences, size):
     """The same that `training_batches` gives the words."""
-    rows = data._ids(sentences, size)
+    rows = data.ids_of(sentences, size)
     return {word: number for words, row in zip(sentences, rows) for word, number in zip(words, row)}
 
 

@@ -25,6 +25,7 @@ if not _COMMAND_LINE:
 
 _LATER = {
     "BeamSearch": "keras_attn.decoding",
+    "DecodedQuality": "keras_attn.training",
     "Ensemble": "keras_attn.decoding",
     "GreedyDecoder": "keras_attn.decoding",
     "Sampling": "keras_attn.decoding",

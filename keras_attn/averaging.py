@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from keras_attn import about
-from keras_attn.checkpoint import EPOCHS, kept_epochs
 from keras_attn.errors import InputError
 from keras_attn.models import AttentionSeq2Seq
 from keras_attn.text import first_difference, text_processor_from_config
+from keras_attn.training.checkpoint import EPOCHS, kept_epochs
 from keras_attn.translator import Translator
 
 

@@ -25,12 +25,10 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     parser, commands = _parser()
     try:
-        _refuse_other_encodings(arguments)
-        options = parser.parse_args(with_file(arguments, commands))
+        options = _parsed(arguments, parser, commands)
     except (InputError, ImportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    options.arguments = arguments[1:]
     try:
         options.command(options)
         sys.stdout.flush()
@@ -45,6 +43,22 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print(f"\n{options.prog}: interrupted.{options.after_interruption(options)}", file=sys.stderr)
         return 130
+
+
+def options_of(arguments):
+    """What the arguments of a command say, those in the file of `--config` included.
+
+    Raises:
+        InputError: see `keras_attn.commands.config_file.with_file`.
+    """
+    return _parsed(arguments, *_parser())
+
+
+def _parsed(arguments, parser, commands):
+    _refuse_other_encodings(arguments)
+    options = parser.parse_args(with_file(arguments, commands))
+    options.arguments = arguments[1:]
+    return options
 
 
 def _sentence(error):

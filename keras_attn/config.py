@@ -17,6 +17,7 @@ class TrainingConfig:
     """What to train on, what to train, and how. `None`: what suits the task (see `TASK_DEFAULTS`) and the data."""
 
     # Data
+    data: str | None = _option("folder of the files below that have a relative name", metavar="FOLDER")
     dataset: str | None = _option("named data set: dates, spa-eng or fra-eng (default: dates)")
     tsv: str | None = _option("file with a line source<TAB>target each; plain or .gz", metavar="FILE")
     source: str | None = _option("file with one source sentence a line", metavar="FILE")
@@ -25,6 +26,9 @@ class TrainingConfig:
     validation_target: str | None = _option("as --target, to choose the best epoch by", metavar="FILE")
     test_source: str | None = _option("as --source, to measure the quality on", metavar="FILE")
     test_target: str | None = _option("as --target, to measure the quality on", metavar="FILE")
+    test_references: str | None = _option(
+        "instead: file with lines source<TAB>answer<TAB>answer..., each answer of which is right", metavar="FILE"
+    )
     reverse: bool = _option("swap source and target", False)
     pairs: int | None = _option("use no more than this many pairs", metavar="N", minimum=1)
 
@@ -84,7 +88,13 @@ class TrainingConfig:
     epochs: int | None = _option(
         "passes over the training pairs at most (default: ten, or what makes 4,000 batches)", metavar="N", minimum=1
     )
-    patience: int = _option("stop after this many epochs without a better validation loss", 3, metavar="N", minimum=1)
+    monitor: str = _option(
+        "the best epoch is the one with the best validation loss, or with the best outputs of greedy search for the "
+        "validation sources by this measure",
+        "loss",
+        choices=("loss", "bleu", "chrf", "exact_match", "token_error_rate"),
+    )
+    patience: int = _option("stop after this many epochs without a better one", 3, metavar="N", minimum=1)
     batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
     tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)
     max_length: int = _option("leave out training pairs with more tokens on a side", 200, metavar="N", minimum=1)
@@ -107,6 +117,13 @@ class TrainingConfig:
     seed: int = _option("of everything random", 0, metavar="N", minimum=0)
 
     # Evaluation
+    measures: str | None = _option(
+        "what the outputs are: text (BLEU, chrF and exact match), strings (exact match), or pronunciations (error rates "
+        "of words and phones)",
+        choices=("text", "strings", "pronunciations"),
+    )
+    beam: int | None = _option("width of the beam that the outputs are measured with", metavar="N", minimum=1)
+    length_penalty: float = _option("GNMT's, of that beam", 1.0, metavar="X", minimum=0)
     bleu_tokenizer: str = _option(
         "sacrebleu's tokenizer; none for tokenised text", "13a", choices=("13a", "intl", "char", "zh", "none")
     )
@@ -159,6 +176,8 @@ TASK_DEFAULTS = {
         "epochs": 5,
         "learning_rate": 3e-3,
         "label_smoothing": 0.0,
+        "measures": "strings",
+        "beam": 1,
     },
     "text": {
         "source_unit": "subwords",
@@ -168,6 +187,8 @@ TASK_DEFAULTS = {
         "dropout": 0.3,
         "learning_rate": 2e-3,
         "label_smoothing": 0.1,
+        "measures": "text",
+        "beam": 5,
     },
 }
 
@@ -224,6 +245,10 @@ def _check_data(config):
         if (getattr(config, first) is None) != (getattr(config, second) is None):
             raise InputError(f"{_flag(first)} and {_flag(second)} belong together; give both files or neither.")
     places = [name for name in ("dataset", "tsv", "source") if getattr(config, name) is not None]
+    if config.test_references and config.test_source:
+        raise InputError("--test-source and --test-references both say what to test on; give one of them.")
+    if config.test_references and config.reverse:
+        raise InputError("--test-references has answers on one side only, so --reverse cannot turn it round.")
     if len(places) > 1:
         raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
 

@@ -169,6 +169,17 @@ def _round_ends(lengths):
             return ends
 
 
+def normalized_references(references, target_text):
+    """Right answers as a model writes that was trained on what this text processor makes of texts.
+
+    Args:
+        references: for each output a list of strings.
+        target_text: text processor.
+    """
+    flat = iter(target_text.normalize([text for texts in references for text in texts]).numpy().tolist())
+    return [[next(flat).decode() for _ in texts] for texts in references]
+
+
 class Counts(NamedTuple):
     """What a measure counts in each output, `(outputs, kinds)`, and what makes its value of the sums."""
 

@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow_text")
 
 from keras_attn import Attention, AttentionSeq2Seq, InputError, Translator, learn_text_processor
 from keras_attn.averaging import average_runs, averaged
-from keras_attn.checkpoint import KeptEpochs
+from keras_attn.training.checkpoint import KeptEpochs
 
 TEXTS = ["ab cd", "dcba", ""]
 

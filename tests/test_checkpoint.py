@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_attn.checkpoint import (
+from keras_attn.training.checkpoint import (
     BestModel,
     Checkpoint,
     KeptEpochs,
@@ -57,6 +57,32 @@ def test_a_second_checkpoint_goes_on_where_the_first_stopped(model, tmp_path):
     end_epochs([best, again], model, [2.0], first=2)
     assert first_weight(tmp_path / "best.keras") == 1  # the new epoch is worse than one before the interruption
     assert json.loads((tmp_path / "checkpoint" / "progress.json").read_text())["history"]["val_loss"] == [3.0, 1.0, 2.0]
+
+
+def test_the_best_epoch_may_be_the_one_with_the_highest_value(model, tmp_path):
+    def end(qualities, past, first):
+        best = BestModel(tmp_path / "best.keras", {"val_bleu": past}, "val_bleu")
+        for epoch, quality in enumerate(qualities, first):
+            model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
+            best.set_model(model)
+            best.on_epoch_end(epoch, {"val_loss": epoch, "val_bleu": quality})
+
+    end([3.0, 7.0, 5.0], past=[], first=0)
+    assert first_weight(tmp_path / "best.keras") == 1
+    end([6.0], past=[3.0, 7.0, 5.0], first=3)
+    assert first_weight(tmp_path / "best.keras") == 1
+    end([8.0], past=[3.0, 7.0, 5.0, 6.0], first=4)
+    assert first_weight(tmp_path / "best.keras") == 4
+
+
+@pytest.mark.parametrize("monitor, stops", [("val_bleu", False), ("val_token_error_rate", True)])
+def test_early_stopping_knows_in_which_direction_a_value_improves(model, monitor, stops):
+    callback = ResumedEarlyStopping({}, monitor=monitor, patience=1)
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch, value in enumerate([1.0, 2.0]):
+        callback.on_epoch_end(epoch, {monitor: value})
+    assert model.stop_training is stops
 
 
 @pytest.mark.parametrize("kind", [Checkpoint, BestModel, KeptEpochs])
@@ -231,9 +257,7 @@ def test_without_averages_in_the_optimizer_nothing_is_moved(model):
 @pytest.mark.parametrize("interrupted_after", [0, 1, 2, 3])
 def test_early_stopping_counts_the_epochs_before_an_interruption(model, interrupted_after):
     losses = [3.0, 1.0, 2.0, 2.0, 2.0]  # patience 2 ends after the fourth
-    stopping = ResumedEarlyStopping(
-        {"val_loss": losses[:interrupted_after]}, monitor="val_loss", patience=2, mode="min"
-    )
+    stopping = ResumedEarlyStopping({"val_loss": losses[:interrupted_after]}, monitor="val_loss", patience=2)
     stopping.set_model(model)
     stopping.on_train_begin()
     for epoch in range(interrupted_after, len(losses)):

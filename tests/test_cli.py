@@ -81,12 +81,12 @@ def test_an_unknown_option_gives_status_2_and_no_traceback(capsys):
 
 
 def test_what_the_system_refuses_is_told_in_one_sentence_too(monkeypatch, capsys):
-    from keras_attn import training
+    from keras_attn.training import run
 
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied", "locked")
 
-    monkeypatch.setattr(training, "load_parts", refuse)
+    monkeypatch.setattr(run, "load_parts", refuse)
     assert cli.main(["train"]) == 2
     assert capsys.readouterr().err.endswith("train: locked cannot be used: Permission denied.\n")
 

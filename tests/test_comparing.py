@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("tensorflow_text")
 
 from keras_attn import InputError, cli
-from keras_attn.comparing import table, variants
 from keras_attn.config import TrainingConfig
+from keras_attn.training.comparing import table, variants
 
 CONFIG = TrainingConfig()
 

@@ -150,7 +150,7 @@ RECORD = '{"task": "dates", "train": {"units": 7}, "versions": {}}'
     "name, text, line, sentence",
     [
         ("a.toml", 'colour = "red"', "train", "a.toml has 'colour', which is no option of train; see keras-attn train"),
-        ("a.toml", "beam = 5", "train", "a.toml has 'beam', which is no option of train"),
+        ("a.toml", "n-best = 5", "train", "a.toml has 'n-best', which is no option of train"),
         ("a.toml", 'texts = ["a"]', "translate --model m", "a.toml has 'texts', which is no option of translate"),
         ("a.toml", 'config = "b.toml"', "train", "a.toml has 'config', which is no option of train"),
         ("a.toml", "help = true", "train", "a.toml has 'help', which is no option of train"),

@@ -3,10 +3,18 @@ import pathlib
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
-DATE_TRANSLATOR = ROOT / "notebooks" / "date_translator.ipynb"
+NOTEBOOKS = pathlib.Path(__file__).parents[1] / "notebooks"
+ENGLISH = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.endswith("_ko"))
 
-SMALL = "PAIRS = 400\nEPOCHS = 1"
+# The cell with the parameters of each notebook, small.
+SMALL = {
+    "attention_by_hand": "SAMPLES = 100",
+    "date_translator": "PAIRS = 400\nEPOCHS = 1",
+}
+
+
+def read(name):
+    return json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
 
 
 def is_parameters(cell):
@@ -19,52 +27,95 @@ def printed(notebook, cell_id):
     return "".join(output.text for output in outputs if output.get("name") == "stdout")
 
 
-def test_notebooks_are_stored_without_outputs():
-    paths = list((ROOT / "notebooks").glob("*.ipynb"))
-    assert DATE_TRANSLATOR in paths
-    for path in paths:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        assert notebook["metadata"]["kernelspec"]["name"] == "python3"
-        for cell in notebook["cells"]:
-            assert set(cell["metadata"]) <= {"tags"}
-            if cell["cell_type"] == "code":
-                assert cell["outputs"] == [] and cell["execution_count"] is None
+def test_every_notebook_has_small_parameters_here():
+    assert ENGLISH == sorted(SMALL)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))])
+def test_notebooks_are_stored_without_outputs(name):
+    notebook = read(name)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    for cell in notebook["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [] and cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("name", ENGLISH)
+def test_the_korean_notebook_runs_the_same_code_and_explains_every_cell_in_korean(name):
+    english, korean = read(name)["cells"], read(f"{name}_ko")["cells"]
+    assert [cell["id"] for cell in korean] == [cell["id"] for cell in english]
+    for ours, theirs in zip(korean, english):
+        if ours["cell_type"] == "code":
+            assert ours["source"] == theirs["source"]
+        else:
+            assert any("가" <= letter <= "힣" for letter in "".join(ours["source"]))
+            assert ours["source"] != theirs["source"]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))])
+def test_a_notebook_opens_in_colab_installs_what_it_needs_and_has_hidden_answers(name):
+    source = "\n".join("".join(cell["source"]) for cell in read(name)["cells"])
+    assert "colab-badge.svg" in source and "%pip install" in source
+    assert source.count("<details>") == source.count("</details>") >= 3
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The tutorial after a run from top to bottom with small settings, in a folder of its own."""
-    # Without one of the last two, the notebook itself would go and install something.
+    """A function that runs a notebook from top to bottom with small settings, in a folder of its own, once."""
+    # Without one of the last two, a notebook itself would go and install something.
     for module in ("nbclient", "ipykernel", "nbformat", "tensorflow_text", "babel"):
-        pytest.importorskip(module, reason=f"the notebook needs {module} to run: pip install -e '.[test]'")
+        pytest.importorskip(module, reason=f"the notebooks need {module} to run: pip install -e '.[test]'")
     import nbclient
     import nbformat
 
-    notebook = nbformat.read(DATE_TRANSLATOR, as_version=4)
-    (parameters,) = filter(is_parameters, notebook.cells)
-    parameters.source = SMALL
-    folder = tmp_path_factory.mktemp("notebook")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
-        patch.delenv("MPLBACKEND", raising=False)  # as for a reader, figures go into the notebook
-        nbclient.NotebookClient(
-            notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-        ).execute()
-    return notebook
+    done = {}
+
+    def run(name):
+        if name in done:
+            return done[name]
+        notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        (parameters,) = filter(is_parameters, notebook.cells)
+        parameters.source = SMALL[name]
+        folder = tmp_path_factory.mktemp("notebook")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+            patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+            patch.delenv("MPLBACKEND", raising=False)  # as for a reader, figures go into the notebook
+            nbclient.NotebookClient(
+                notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+            ).execute()
+        done[name] = notebook
+        return notebook
+
+    return run
+
+
+def pictures(notebook, cell_id):
+    outputs = next(cell for cell in notebook.cells if cell.id == cell_id).outputs
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.slow
+def test_the_numbers_by_hand_are_those_of_the_lesson(executed):
+    notebook = executed("attention_by_hand")
+    assert "[5 0 1] 60" in printed(notebook, "score")
+    assert "2.86251858e-20 1.00000000e+00 2.86251858e-20 1.38879439e-11" in printed(notebook, "softmax")
+    assert "[5.00000000e+00 6.94397194e-11 1.00000000e+00]" in printed(notebook, "context")
+    assert [pictures(notebook, name) for name in ("explain-plot", "several", "scaled-plot", "self")] == [1, 1, 1, 1]
 
 
 @pytest.mark.slow
 def test_the_loop_written_by_hand_says_what_the_translator_says(executed):
-    assert "equal: 50 of 50" in printed(executed, "translator")
+    assert "equal: 50 of 50" in printed(executed("date_translator"), "translator")
 
 
 @pytest.mark.slow
 def test_every_attention_map_is_shown_once(executed):
-    maps = next(cell for cell in executed.cells if cell.id == "maps")
-    assert sum("image/png" in output.get("data", {}) for output in maps.outputs) == 4
+    assert pictures(executed("date_translator"), "maps") == 4
 
 
 @pytest.mark.slow
 def test_the_export_says_the_same_in_a_fresh_process(executed):
-    assert printed(executed, "fresh").strip() == printed(executed, "export").strip() != ""
+    notebook = executed("date_translator")
+    assert printed(notebook, "fresh").strip() == printed(notebook, "export").strip() != ""

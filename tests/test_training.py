@@ -19,7 +19,7 @@ pytest.importorskip("sacrebleu")
 
 from keras_attn import Translator, cli
 from keras_attn.config import TrainingConfig
-from keras_attn.training import load_parts
+from keras_attn.training.preparing import load_parts
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +108,23 @@ def test_reversed_and_given_parts_are_used(somewhere):
     assert "validation" not in vocabulary and "test" not in vocabulary
 
 
+def test_files_of_a_data_folder_and_several_right_answers(somewhere, capsys):
+    folder = pathlib.Path("data")
+    folder.mkdir()
+    (folder / "train.tsv").write_text("".join(f"{'ABC'[i % 3] * (1 + i % 7)}\tAH B\n" for i in range(60)))
+    (folder / "test.tsv").write_text("AB\tAH\tAH B\nBC\tK\tS IY\n")
+    names = ["--data", "data", "--tsv", "train.tsv", "--test-references", "test.tsv"]
+    units = ["--source-unit", "characters", "--target-unit", "words", "--measures", "pronunciations"]
+    search = ["--monitor", "exact_match", "--beam", "2", "--epochs", "30", "--learning-rate", "0.02"]
+    assert cli.main(["train", *names, *units, *search, *TINY, "--output", "run"]) == 0
+    metrics = json.loads(pathlib.Path("run", "metrics.json").read_text())
+    assert metrics["word_error_rate"] == 0.5 and metrics["phone_error_rate"] > 0 and metrics["beam"] == 2
+    history = json.loads(pathlib.Path("run", "checkpoint", "progress.json").read_text())["history"]
+    assert len(history["val_exact_match"]) < 30  # nothing is better than all, so it stops early
+    printed = capsys.readouterr().out
+    assert "50.00 % word error rate" in printed and "(K or S IY)" in printed
+
+
 def test_turned_pairs_are_split_by_what_the_model_reads(somewhere):
     rows = [f"one {i % 90}\tuno {i % 60}" for i in range(180)]
     pathlib.Path("turned.tsv").write_text("\n".join(rows))
@@ -140,7 +157,7 @@ def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, capsys):
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     somewhere, monkeypatch, capsys, options, second_epoch_is_kept
 ):
-    from keras_attn import checkpoint
+    from keras_attn.training import checkpoint
 
     run = ["train", "--pairs", "300", "--epochs", "3", *TINY, *options.split()]
     assert cli.main([*run, "--output", "whole"]) == 0

@@ -5,8 +5,6 @@ examples have, asks today's PyTorch for an option that is gone, and no scheduler
 that has JoeyNMT.
 """
 
-import resource
-import time
 import types
 
 import numpy as np
@@ -17,7 +15,7 @@ from joeynmt.model import build_model
 from joeynmt.vocabulary import Vocabulary
 
 from benchmarks.common import serve
-from benchmarks.data import END, PADDING, START, UNKNOWN, real_tokens, training_batches
+from benchmarks.data import END, PADDING, START, UNKNOWN, training_measurement
 
 
 def network(options):
@@ -84,24 +82,8 @@ def trainer(model):
 def prepare(options):
     torch.manual_seed(options["seed"])
     model = network(options)
-    train = trainer(model)
-    batches = training_batches(options, options["like_length"])
-    train(batches[: options["warm_up"]])
-    rest = iter(range(options["warm_up"], len(batches), options["steps"]))
-
-    def measure():
-        at = next(rest)
-        part = batches[at : at + options["steps"]]
-        started = time.perf_counter()
-        loss = train(part)
-        return {
-            "tokens_per_second": real_tokens(part) / (time.perf_counter() - started),
-            "loss": loss,
-            "parameters": sum(weights.numel() for weights in model.parameters()),
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
-
-    return measure
+    parameters = sum(weights.numel() for weights in model.parameters())
+    return training_measurement(options, trainer(model), parameters)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """Training with Keras: ourselves, and what a tutorial would write with Keras's own layers."""
 
-import resource
-import time
-
 import keras
 import tensorflow as tf
 
 from benchmarks.common import serve
-from benchmarks.data import PADDING, real_tokens, training_batches
+from benchmarks.data import PADDING, training_measurement
 
 
 def ours(options):
@@ -38,38 +35,27 @@ def stock_keras(options):
 MODELS = {"ours": ours, "stock-keras": stock_keras}
 
 
-def prepare(options):
+def trainer(options):
+    """The model of a rival, and a function that makes a step on each batch of a list and returns the mean loss."""
     if options.get("precision"):
         keras.mixed_precision.set_global_policy(options["precision"])
     keras.utils.set_random_seed(options["seed"])
     model, arrange = MODELS[options["rival"]](options)
-    batches = training_batches(options, options["like_length"])
-    ids = tf.TensorSpec((None, None), "int32")
-    signature = tf.nest.map_structure(lambda _: ids, arrange(*batches[0]))
+    if not model.built:
+        model.build()
+    signature = tf.nest.map_structure(lambda _: tf.TensorSpec((None, None), "int32"), arrange(0, 0, 0))
 
-    def fit(part):
-        dataset = tf.data.Dataset.from_generator(
-            lambda: (arrange(*batch) for batch in part), output_signature=signature
-        )
-        started = time.perf_counter()
-        history = model.fit(dataset.prefetch(2), verbose=0)
-        return time.perf_counter() - started, history.history["loss"][0]
+    def fit(batches):
+        arranged = lambda: (arrange(*batch) for batch in batches)
+        dataset = tf.data.Dataset.from_generator(arranged, output_signature=signature)
+        return model.fit(dataset.prefetch(2), verbose=0).history["loss"][0]
 
-    fit(batches[: options["warm_up"]])
-    rest = iter(range(options["warm_up"], len(batches), options["steps"]))
+    return model, fit
 
-    def measure():
-        at = next(rest)
-        part = batches[at : at + options["steps"]]
-        seconds, loss = fit(part)
-        return {
-            "tokens_per_second": real_tokens(part) / seconds,
-            "loss": loss,
-            "parameters": model.count_params(),
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
 
-    return measure
+def prepare(options):
+    model, fit = trainer(options)
+    return training_measurement(options, fit, model.count_params())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.common import serve
 from benchmarks.data import END, PADDING, START
-from benchmarks.rivals.pytorch_training import Network
+from benchmarks.rivals.pytorch_training import Network, trainer
 from benchmarks.sentences import GREEDY, batches_to_learn_from, limit, measurement
 
 
@@ -28,20 +28,10 @@ def greedy(model, source, limit):
     return torch.cat(written, 1).numpy()
 
 
-def train(model, batches):
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    for batch in batches:
-        source, target, labels = (torch.from_numpy(ids).long() for ids in batch)
-        optimizer.zero_grad()
-        logits = model(source, target).flatten(0, 1)
-        torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=PADDING).backward()
-        optimizer.step()
-
-
 def prepare(options):
     torch.manual_seed(options["seed"])
     model = Network(options["units"], options["vocabulary"])
-    train(model, batches_to_learn_from(options))
+    trainer(model)(batches_to_learn_from(options))
     if not options["trained"]:
         model.logits.bias.data[END] = -1e9
     return measurement(options, {GREEDY: lambda source: greedy(model.eval(), source, limit(options))})

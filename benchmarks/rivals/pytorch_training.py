@@ -1,13 +1,10 @@
 """Training with plain PyTorch: the same network, with its own recurrent layers."""
 
-import resource
-import time
-
 import torch
 from torch import nn
 
 from benchmarks.common import serve
-from benchmarks.data import PADDING, real_tokens, training_batches
+from benchmarks.data import PADDING, training_measurement
 
 
 class Network(nn.Module):
@@ -31,42 +28,35 @@ class Network(nn.Module):
         return self.logits(torch.tanh(self.attentional(torch.cat([hidden, weights @ memory], -1))))
 
 
-def prepare(options):
-    torch.manual_seed(options["seed"])
-    model = Network(options["units"], options["vocabulary"])
+def trainer(model, precision=None):
+    """A function that makes a step on each batch of a list, and returns the mean loss of all real tokens."""
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    batches = training_batches(options, options["like_length"])
 
-    def fit(part):
-        """One step after the other; the mean loss of all real tokens."""
-        started, total, count = time.perf_counter(), 0.0, 0
-        for batch in part:
+    def fit(batches):
+        total, count = 0.0, 0
+        for batch in batches:
             source, target, labels = (torch.from_numpy(ids).long() for ids in batch)
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=options.get("precision") == "mixed_bfloat16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"):
                 logits = model(source, target)
             loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=PADDING)
             loss.backward()
             optimizer.step()
             real = int((labels != PADDING).sum())
             total, count = total + loss.item() * real, count + real
-        return time.perf_counter() - started, total / count
+        return total / max(count, 1)
 
-    fit(batches[: options["warm_up"]])
-    rest = iter(range(options["warm_up"], len(batches), options["steps"]))
+    return fit
 
-    def measure():
-        at = next(rest)
-        part = batches[at : at + options["steps"]]
-        seconds, loss = fit(part)
-        return {
-            "tokens_per_second": real_tokens(part) / seconds,
-            "loss": loss,
-            "parameters": sum(weights.numel() for weights in model.parameters()),
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
 
-    return measure
+def parameters_of(model):
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def prepare(options):
+    torch.manual_seed(options["seed"])
+    model = Network(options["units"], options["vocabulary"])
+    return training_measurement(options, trainer(model, options.get("precision")), parameters_of(model))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ EXAMPLES = """\
 """
 
 # What each variant decides for itself; and all train for as many epochs, of which none is kept.
-_DECIDED = ("attention", "alignment", "window", "coverage", "wiring", "input_feeding", "patience", "keep_epochs", "ema")
+_DECIDED = (
+    *("attention", "alignment", "window", "coverage", "wiring", "input_feeding"),
+    *("monitor", "patience", "keep_epochs", "ema"),
+)
 
 
 def add_options(command):
@@ -47,6 +50,6 @@ def run(options):
         raise InputError("There is nothing to compare; name an --attention and a --wiring at least.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, but a comparison needs a folder; choose another --output.")
-    from keras_attn.comparing import compare
+    from keras_attn.training.comparing import compare
 
     compare(config, options.attentions, options.wirings, folder, overwrite=options.overwrite)

@@ -70,11 +70,13 @@ def run(options):
     sources, references = _sources_and_references(options)
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
     if options.models:
+        from keras_attn.evaluation import normalized_references
+
         translator = translator_of(options, batch_size=options.batch_size, **search_arguments(options))
         translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources), answered=sources)]
         outputs = [translation.text for translation in translations]
         lengths = [len(translation.source_tokens) - 1 for translation in translations]
-        references = _normalized(references, translator.target_text)
+        references = normalized_references(references, translator.target_text)
         preset = options.preset or ("strings" if translator.target_text.unit == "characters" else "text")
         split = _tokenizer(translator.target_text, outputs, *references, baseline or [])
     else:
@@ -130,15 +132,10 @@ def _sources_and_references(options):
         return list(sources), [[answer] for answer in answers]
     if options.tsv or options.source or options.target:
         raise InputError("--references has sources and answers already; leave out --tsv, --source and --target.")
-    from keras_attn.data.pairs import read_lines
+    from keras_attn.data import read_references
 
-    rows = []
-    for number, line in enumerate(read_lines(options.references), 1):
-        if line.strip():
-            rows.append(line.split("\t"))
-            if len(rows[-1]) < 2:
-                raise InputError(f"{options.references}, line {number} has no tab; each must be source<TAB>answer...")
-    return [row[0] for row in _some(rows)], [row[1:] for row in rows]
+    sources, references = zip(*read_references(options.references))
+    return list(sources), list(references)
 
 
 def _some(pairs):
@@ -157,12 +154,6 @@ def _lines_of(path, sources):
             f"{path} has {len(lines)} lines, but there are {len(sources)} sources; it must have one for each."
         )
     return lines
-
-
-def _normalized(references, processor):
-    """Written as the model writes: that is what it was trained on."""
-    flat = iter(processor.normalize([text for texts in references for text in texts]).numpy().tolist())
-    return [[next(flat).decode() for _ in texts] for texts in references]
 
 
 def _tokenizer(processor, *lists):

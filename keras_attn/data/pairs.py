@@ -112,6 +112,30 @@ def iterate_parallel(source_path, target_path):
         yield pair
 
 
+def read_references(path):
+    """Sources with all that is right for each of them.
+
+    Args:
+        path: a UTF-8 file of lines `source<TAB>answer<TAB>answer...`, plain or `.gz`; blank lines are passed over.
+
+    Returns:
+        A list of `(source, [answer, ...])`.
+
+    Raises:
+        InputError: the file is missing or empty, a line is not UTF-8 or has no tab.
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            source, *answers = line.split("\t")
+            if not answers:
+                raise InputError(f"{path}, line {number} has no tab; each must be source<TAB>answer<TAB>answer...")
+            rows.append((source, answers))
+    if not rows:
+        raise InputError(f"{path} is empty; each line must be source<TAB>answer<TAB>answer...")
+    return rows
+
+
 def _not_empty(pairs, message):
     """The pairs as they are, and a refusal where there are none."""
     empty = True

@@ -89,10 +89,10 @@ def smaller(monkeypatch):
     pytest.importorskip("babel")
     pytest.importorskip("sentencepiece")
     pytest.importorskip("sacrebleu")
-    from keras_attn import training
+    from keras_attn.training import preparing, run
 
-    monkeypatch.setattr(training, "date_pairs", functools.partial(training.date_pairs, validation=9, test=9))
-    for place, name in ((Translator, "export"), (training, "plot_attention"), (training, "plot_loss")):
+    monkeypatch.setattr(preparing, "date_pairs", functools.partial(preparing.date_pairs, validation=9, test=9))
+    for place, name in ((Translator, "export"), (run, "plot_attention"), (run, "plot_loss")):
         monkeypatch.setattr(place, name, lambda *arguments, **options: None)
     shutil.rmtree("runs")
     tf.config.run_functions_eagerly(True)
@@ -119,7 +119,7 @@ def test_examples_of_training_work_as_they_are_printed(attempt, run, smaller):
 @pytest.mark.slow
 def test_examples_of_comparing_work_as_they_are_printed(attempt, run, smaller, monkeypatch):
     """Up to the training itself, which `test_comparing` looks at."""
-    from keras_attn import comparing
+    from keras_attn.training import comparing
 
     def train_and_measure(variant, parts, texts):
         row = {"parameters": 1, "milliseconds_per_step": 1.0, "validation_loss": 1.0, "exact_match": 0.5}

@@ -14,7 +14,10 @@ from keras_attn.config import CHOICES, OF_ATTENTION, TrainingConfig
 from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention_grid
 from keras_attn.tables import markdown_table
-from keras_attn.training import batches_of, compile_model, learn_texts, load_parts, measure, new_model, worth_drawing
+from keras_attn.training.building import compile_model, new_model
+from keras_attn.training.measuring import measured, with_beam
+from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
+from keras_attn.training.reporting import worth_drawing
 from keras_attn.translator import Translator
 
 RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "attention.png"
@@ -103,8 +106,9 @@ def compare(config, attentions, wirings, folder, overwrite=False):
 def table(rows):
     """The results as a table in Markdown, which reads as well in a terminal."""
     quality = ("BLEU", lambda row: f"{row['bleu']:.1f}")
-    if "bleu" not in rows[0]:
-        quality = ("exact match", lambda row: f"{100 * row['exact_match']:.2f} %")
+    for name in ("exact_match", "word_error_rate"):
+        if "bleu" not in rows[0] and name in rows[0]:
+            quality = (name.replace("_", " "), lambda row, name=name: f"{100 * row[name]:.2f} %")
     columns = {
         "attention": lambda row: row["attention"],
         "wiring": lambda row: row["wiring"],
@@ -143,12 +147,13 @@ def _train_and_measure(config, parts, texts):
         verbose=0,
         callbacks=[times, keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)],
     ).history
-    translations = Translator(model, *texts).translate([source for source, _ in parts.test])
+    sources, references = sources_and_references(parts.test)
+    translations = with_beam(Translator(model, *texts), config).translate(sources)
     return {
         "parameters": model.count_params(),
         "milliseconds_per_step": times.median,
         "validation_loss": min(history["val_loss"]),
-        **measure(config, parts.test, translations, texts[1]),
+        **measured(config, references, translations, texts[1]),
         "sharpness": _sharpness(translations) if config.wiring != "none" else None,
     }, translations
 

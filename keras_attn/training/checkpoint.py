@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from keras_attn import files
+from keras_attn.training.monitoring import less_is_better
 
 _MODEL, _PROGRESS = "model.keras", "progress.json"
 
@@ -67,21 +68,25 @@ def _random_states(model):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Keeps the model with the lowest validation loss so far.
+    """Keeps the model of the best epoch so far.
 
     Args:
         path: the `.keras` file.
         history: of the earlier epochs, as `Checkpoint` keeps it.
+        monitor: what is best by, see `keras_attn.training.monitoring.less_is_better`.
     """
 
-    def __init__(self, path, history):
+    def __init__(self, path, history, monitor="val_loss"):
         super().__init__()
         self.path = pathlib.Path(path)
-        self.lowest = min(history.get("val_loss", ()), default=math.inf)
+        self.monitor = monitor
+        self.sign = -1 if less_is_better(monitor) else 1
+        self.best = max((self.sign * value for value in history.get(monitor, ())), default=-math.inf)
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs["val_loss"] <= self.lowest:
-            self.lowest = logs["val_loss"]
+        value = self.sign * logs[self.monitor]
+        if value >= self.best:
+            self.best = value
             _save(self.model, self.path)
 
 
@@ -155,11 +160,12 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
 
     Args:
         history: of the earlier epochs, as `Checkpoint` keeps it.
+        monitor: see `keras_attn.training.monitoring.less_is_better`.
         **options: of `keras.callbacks.EarlyStopping`.
     """
 
-    def __init__(self, history, **options):
-        super().__init__(**options)
+    def __init__(self, history, monitor="val_loss", **options):
+        super().__init__(monitor=monitor, mode="min" if less_is_better(monitor) else "max", **options)
         self.past = list(history.get(self.monitor, ()))
 
     def on_train_begin(self, logs=None):

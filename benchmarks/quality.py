@@ -1,0 +1,94 @@
+"""Whether the recipes still learn as well as they did: the validation loss of a short training, beside the stored one.
+
+    python -m benchmarks.quality --quick
+    python -m benchmarks.quality --recipe dates --store
+
+Each recipe is trained for a few epochs on a part of its pairs (--quick: about a minute each) with its own seed, and its
+validation loss after each epoch is compared with `benchmarks/curves/RECIPE.json`. Another machine or release of TensorFlow
+rounds differently, which is worth a percent or two; a loss that is more than --tolerance above the stored one ends the
+command with status 1. --store writes the curves instead, after a change that is meant to change them.
+"""
+
+import json
+import sys
+import time
+
+from benchmarks.common import ROOT, Skipped, machine, parser, report, versions
+from benchmarks.recipes import RECIPES, learned, recipe
+
+CURVES = ROOT / "benchmarks" / "curves"
+
+# Pairs to train on and passes over them, of --quick and without.
+_SIZES = {"quick": (6_000, 4), "full": (20_000, 6)}
+
+
+def main():
+    command = parser(__doc__, rounds=1)
+    command.add_argument("--recipe", choices=RECIPES, help="one recipe alone")
+    command.add_argument("--data", metavar="FOLDER", help="where the recipes' files are, or folders with them")
+    command.add_argument("--tolerance", type=float, default=0.03, help="of the loss, as a share (default: 0.03)")
+    command.add_argument("--store", action="store_true", help="write the curves instead of comparing with them")
+    options = command.parse_args()
+    size = "quick" if options.quick else "full"
+    rows = []
+    for name in [options.recipe] if options.recipe else RECIPES:
+        try:
+            curve, seconds = _curve(name, size, options)
+        except Skipped as reason:
+            print(f"skipped: {name}: {reason}", file=sys.stderr)
+            continue
+        path = CURVES / f"{name}.json"
+        if options.store:
+            _store(path, size, curve)
+        rows.append(
+            {"name": name, "seconds": round(seconds), **compared(curve, _stored(path, size), options.tolerance)}
+        )
+    report(rows, options)
+    return 1 if any(row["verdict"] == "worse" for row in rows) else 0
+
+
+def compared(curve, stored, tolerance):
+    """The last losses of a curve and the stored one, and where they part most.
+
+    Args:
+        curve, stored: lists of validation losses; `stored` is `None` where there is none.
+        tolerance: how far above the stored loss one may be, as a share of it.
+    """
+    if stored is None:
+        return {"loss": curve[-1], "stored": None, "largest_difference": None, "verdict": "nothing stored"}
+    differences = [now / before - 1 for now, before in zip(curve, stored, strict=True)]
+    verdict = "worse" if max(differences) > tolerance else "better" if max(differences) < -tolerance else "as before"
+    largest = max(differences, key=abs)
+    return {
+        "loss": curve[-1],
+        "stored": stored[-1],
+        "largest_difference": f"{100 * largest:+.2f} %",
+        "verdict": verdict,
+    }
+
+
+def _curve(name, size, options):
+    pairs, epochs = _SIZES[size]
+    started = time.perf_counter()
+    config = recipe(name, options.data, pairs=pairs, epochs=epochs)
+    *_, history = learned(config)
+    return history["val_loss"], time.perf_counter() - started
+
+
+def _stored(path, size):
+    return _curves(path).get(size, {}).get("validation_loss")
+
+
+def _curves(path):
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _store(path, size, curve):
+    curves = _curves(path)
+    curves[size] = {"validation_loss": [round(loss, 5) for loss in curve], "machine": machine(), "versions": versions()}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The model that a configuration describes, and how it is trained."""
+
+import contextlib
+import dataclasses
+
+import keras
+
+from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, LocationScore, PredictiveAlignment
+from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, TokenAccuracy
+from keras_attn.translator import Translator
+
+
+def new_attention(config):
+    """The attention, or `None` where the wiring has none."""
+    if config.wiring == "none":
+        return None
+    score = config.attention or "scaled-dot"
+    if score == "location":
+        score = LocationScore(positions=config.max_length)
+    elif config.coverage:
+        score = AdditiveScore(normalized=score == "normalized-additive", coverage=True)
+    alignment = config.alignment
+    if config.window:
+        alignment = {"local-m": LocalAlignment, "local-p": PredictiveAlignment}[alignment](window=config.window)
+    return Attention(score, alignment, heads=config.heads, dropout=config.attention_dropout)
+
+
+def new_model(config, source_vocabulary_size=4, target_vocabulary_size=4):
+    """The model, with weights that the seed decides."""
+    with _precision(config.precision):
+        return _new_model(config, source_vocabulary_size, target_vocabulary_size)
+
+
+@contextlib.contextmanager
+def _precision(policy):
+    """All layers that are made meanwhile compute in it."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _new_model(config, source_vocabulary_size, target_vocabulary_size):
+    return AttentionSeq2Seq(
+        source_vocabulary_size,
+        target_vocabulary_size,
+        units=config.units,
+        embedding_units=config.embedding_units,
+        encoder_layers=config.layers,
+        decoder_layers=config.layers,
+        cell=config.cell,
+        bidirectional={"all": True, "none": False}.get(config.bidirectional, config.bidirectional),
+        bridge=config.bridge,
+        wiring=config.wiring,
+        attention=new_attention(config),
+        input_feeding=config.input_feeding,
+        coverage_loss=config.coverage_loss,
+        residual=config.residual,
+        layer_normalization=config.layer_normalization,
+        dropout=config.dropout,
+        recurrent_dropout=config.recurrent_dropout,
+        tied_softmax=config.tied_softmax,
+        tied_embeddings=config.tied_embeddings,
+    )
+
+
+def compile_model(model, config, steps):
+    """Adam with a warm-up and a cosine that falls to zero over that many steps, and the masked cross-entropy.
+
+    With `config.ema` the optimizer keeps moving averages of the weights, see `MovingAverages`.
+    """
+    warmup = min(400, steps // 10)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
+    )
+    averages = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate, global_clipnorm=1.0, **averages),
+        loss=MaskedCrossEntropy(config.label_smoothing),
+        metrics=[TokenAccuracy()],
+    )
+
+
+def in_float32(translator, config):
+    """The same weights in a model that computes in float32, as any processor does well."""
+    texts = translator.source_text, translator.target_text
+    config = dataclasses.replace(config, precision="float32")
+    model = new_model(config, *(text.vocabulary_size for text in texts))
+    model.build()
+    model.set_weights(translator.model.get_weights())
+    return Translator(model, *texts)

@@ -1,0 +1,49 @@
+"""The folder of a training run: what may lie in it, and what is not lost by mistake."""
+
+import json
+import shutil
+
+from keras_attn import files
+from keras_attn.about import versions
+from keras_attn.errors import InputError
+from keras_attn.training.checkpoint import EPOCHS
+from keras_attn.translator import Translator
+
+CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS = "config.json", "metrics.json", "checkpoint", "saved_model", "loss.png"
+PICTURES = ("attention.png", "attention-2.png", "attention-3.png")
+
+# Everything that a run may leave; --overwrite deletes these and nothing else.
+_WRITTEN = (CONFIG, METRICS, CHECKPOINT, EPOCHS, EXPORT, LOSS, *PICTURES, *Translator.FILES)
+
+
+def refuse_another_run(folder, overwrite, resume):
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a run needs a folder; choose another --output.")
+    there = [name for name in _WRITTEN if (folder / name).exists()]
+    if there and not (overwrite or resume):
+        raise InputError(
+            f"{folder} holds another run ({there[0]}); add --resume to go on with it or --overwrite to delete it, or "
+            f"choose another --output."
+        )
+
+
+def begin(folder, config):
+    """Leaves nothing of an earlier run in the folder but the configuration of the new one."""
+    for name in _WRITTEN:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    record = {"task": config.task, "train": config.to_dict(), "versions": versions()}
+    files.write_text(folder / CONFIG, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def contents(folder):
+    """What lies there, as `(name, what it is)`."""
+    known = (
+        (Translator.MODEL, "the best model, for Translator.load(folder)"),
+        (EPOCHS, "the last epochs, for an average or an ensemble"),
+        (EXPORT, "the same for TensorFlow and TensorFlow Serving: strings in, strings out"),
+        (METRICS, "these figures"),
+        (LOSS, "the loss curve"),
+        (PICTURES[0], "where the model looked, and two more"),
+    )
+    return [(name, what) for name, what in known if (folder / name).exists()]

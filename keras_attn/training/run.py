@@ -1,0 +1,111 @@
+"""One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+
+import keras
+
+from keras_attn import files
+from keras_attn.plotting import plot_attention, plot_loss
+from keras_attn.training.building import compile_model, in_float32, new_model
+from keras_attn.training.checkpoint import (
+    EPOCHS,
+    BestModel,
+    Checkpoint,
+    KeptEpochs,
+    MovingAverages,
+    ResumedEarlyStopping,
+)
+from keras_attn.training.folder import CHECKPOINT, EXPORT, LOSS, METRICS, PICTURES, begin, refuse_another_run
+from keras_attn.training.measuring import measured, with_beam
+from keras_attn.training.monitoring import DecodedQuality
+from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
+from keras_attn.training.reporting import describe, report, worth_drawing
+from keras_attn.translator import Translator
+
+
+def train(config, folder, overwrite=False, resume=False):
+    """Trains a translator, measures it, and leaves all that it takes to use it.
+
+    Args:
+        config: `TrainingConfig`.
+        folder: where the run is written: `config.json`, `metrics.json`, `model.keras` and the two text processors
+            (for `Translator.load`), `saved_model/`, `loss.png`, `attention.png`, `checkpoint/` to go on from, and
+            `epochs/` with the last models if the configuration asks for them.
+        overwrite: whether a run that is there already may be deleted.
+        resume: whether to go on with the run that is there.
+
+    Returns:
+        What `metrics.json` holds, a dictionary.
+
+    Raises:
+        InputError: the folder holds another run, or see `load_parts` and `learn_texts`.
+    """
+    started = time.monotonic()
+    config, folder = config.resolved(), pathlib.Path(folder)
+    new_model(config).build()  # what does not fit together is refused before anything is read
+    keras.utils.set_random_seed(config.seed)
+    refuse_another_run(folder, overwrite, resume)
+    parts = load_parts(config)
+    source_text, target_text = texts = learn_texts(config, parts.train)
+    training, validation = batches_of(config, parts, *texts)
+    config = dataclasses.replace(config, epochs=config.epochs_for(len(training)))
+
+    if not resume:
+        begin(folder, config)
+    checkpoint = Checkpoint(folder / CHECKPOINT)
+    epochs_done = checkpoint.epochs_done
+    if epochs_done:
+        model = checkpoint.load_model()
+    else:
+        model = new_model(config, source_text.vocabulary_size, target_text.vocabulary_size)
+        compile_model(model, config, steps=config.epochs * len(training))
+        Translator(model, *texts).save(folder)
+    describe(config, parts, training.pairs, model)
+    monitor = f"val_{config.monitor}"
+    model.fit(
+        training.dataset(first_epoch=epochs_done),
+        validation_data=validation,
+        epochs=config.epochs,
+        initial_epoch=epochs_done,
+        shuffle=False,  # the batches are shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            *([] if config.monitor == "loss" else [_decoded_quality(config, parts.validation, texts)]),
+            BestModel(folder / Translator.MODEL, checkpoint.history, monitor),
+            *([KeptEpochs(folder / EPOCHS, config.keep_epochs)] if config.keep_epochs else []),
+            MovingAverages(),  # what stands before it sees the averages, and the checkpoint the weights
+            checkpoint,
+            ResumedEarlyStopping(checkpoint.history, monitor=monitor, patience=config.patience),
+        ],
+    )
+
+    translator = Translator.load(folder)  # the best epoch, which is not always the last
+    if config.precision != "float32":
+        translator = in_float32(translator, config)
+        translator.save(folder)
+    sources, references = sources_and_references(parts.test)
+    translations = with_beam(translator, config).translate(sources)
+    metrics = measured(config, references, translations, target_text) | {
+        "beam": config.beam,
+        "length_penalty": config.length_penalty,
+        "epochs": checkpoint.epochs_done,
+        "validation_loss": min(checkpoint.history["val_loss"]),
+        "parameters": model.count_params(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    files.write_text(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    translator.export(folder / EXPORT, name=config.task, task=config.task, quality=metrics)
+    plot_loss(checkpoint.history, folder / LOSS)
+    for picture, index in zip(PICTURES, worth_drawing(translations)):
+        translation = translations[index]
+        plot_attention(translation.attention, translation.source_tokens, translation.tokens, folder / picture)
+    report(sources, references, translations, metrics, folder)
+    return metrics
+
+
+def _decoded_quality(config, pairs, texts):
+    return DecodedQuality(*sources_and_references(pairs), *texts, [config.monitor], config.bleu_tokenizer)

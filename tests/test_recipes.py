@@ -1,0 +1,96 @@
+"""The recipes of `recipes/`, and the benchmarks that are made of them."""
+
+import json
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.append(str(ROOT))
+
+from benchmarks import ablations, quality
+from benchmarks.common import Skipped
+from benchmarks.recipes import RECIPES, recipe
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Files with the names that the recipes give, beside each other."""
+    for text in (path.read_text() for path in RECIPES.values()):
+        for name in re.findall(r'"(\S+\.gz)"', text):
+            (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_a_configuration_whose_files_are_in_the_data_folder(data, name):
+    config = recipe(name, data)
+    assert config.beam and config.measures
+    assert recipe(name, data, epochs=7).epochs == 7
+    assert config.dataset == "dates" or any(
+        config.tsv == file.name or config.source == file.name for file in data.iterdir()
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_writes_its_own_folder_and_is_in_the_table(name):
+    assert f'output = "runs/{name}"' in RECIPES[name].read_text()
+    assert f"`{name}`" in (ROOT / "recipes" / "README.md").read_text()
+
+
+def test_a_recipe_finds_its_files_one_folder_below(data):
+    (data / "below").mkdir()
+    for path in data.glob("*.gz"):
+        path.rename(data / "below" / path.name)
+    assert recipe("cmudict", data).data == str(data / "below")
+
+
+def test_a_recipe_without_its_files_is_skipped_with_their_names(tmp_path):
+    with pytest.raises(Skipped, match="g014b2b.train.gz, g014b2b.ref.gz of cmudict are neither in"):
+        recipe("cmudict", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "curve, verdict",
+    [([2.0, 1.0], "as before"), ([2.05, 1.02], "as before"), ([2.0, 1.04], "worse"), ([1.9, 0.9], "better")],
+)
+def test_a_curve_is_worse_where_one_epoch_is(curve, verdict):
+    assert quality.compared(curve, [2.0, 1.0], tolerance=0.03)["verdict"] == verdict
+
+
+def test_a_recipe_without_a_stored_curve_is_not_compared():
+    assert quality.compared([1.0], None, tolerance=0.03)["verdict"] == "nothing stored"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_a_stored_curve(name):
+    stored = json.loads((quality.CURVES / f"{name}.json").read_text())
+    for size, (_, epochs) in quality._SIZES.items():
+        assert len(stored[size]["validation_loss"]) == epochs
+
+
+@pytest.mark.slow
+def test_a_change_that_harms_learning_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(quality, "CURVES", tmp_path)
+    monkeypatch.setitem(quality._SIZES, "quick", (300, 2))
+    command = ["quality", "--quick", "--recipe", "dates"]
+    monkeypatch.setattr(sys, "argv", [*command, "--store"])
+    assert quality.main() == 0
+    monkeypatch.setattr(sys, "argv", command)
+    assert quality.main() == 0
+    assert "as before" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "dates.json").read_text())
+    stored["quick"]["validation_loss"][-1] *= 0.9
+    (tmp_path / "dates.json").write_text(json.dumps(stored))
+    assert quality.main() == 1
+    assert "worse" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ablations.CHANGES)
+def test_an_ablation_is_the_recipe_with_one_thing_changed(data, name):
+    before, after = recipe("multi30k-en-de", data), recipe("multi30k-en-de", data, **ablations.CHANGES[name])
+    changed = {field for field in vars(before) if getattr(before, field) != getattr(after, field)}
+    assert changed <= set(ablations.CHANGES[name])
+    assert bool(changed) == (name != "recipe")
