@@ -30,9 +30,11 @@ _LATER = {
     "GreedyDecoder": "keras_attn.decoding",
     "Sampling": "keras_attn.decoding",
     "Translator": "keras_attn.translator",
+    "animate_translation": "keras_attn.animation",
     "batches": "keras_attn.data",
     "date_pairs": "keras_attn.data",
     "learn_text_processor": "keras_attn.text",
+    "plot_alignment": "keras_attn.plotting",
     "plot_attention": "keras_attn.plotting",
 }
 

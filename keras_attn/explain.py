@@ -1,7 +1,7 @@
 """Attention step by step, for vectors of one's own and for any token of a real translation."""
 
 import dataclasses
-import unicodedata
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from keras import ops
 from keras_attn import functional
 from keras_attn.errors import InputError
 from keras_attn.ids import NEVER_WRITTEN, START
+from keras_attn.tables import text_width, visible
 
 # Scores without weights of their own, which need nothing but query and keys.
 _SCORES = {
@@ -38,6 +39,7 @@ class Explanation:
         source_tokens: what stands at each source position, or `None`.
         written: the target tokens before this step, or `None`.
         candidates: the most probable next tokens as `(token, probability)`, or `None`.
+        chosen: the token that was written, which a beam does not always take from the top of them, or `None`.
     """
 
     query: Any
@@ -52,6 +54,7 @@ class Explanation:
     source_tokens: list | None = None
     written: list | None = None
     candidates: list | None = None
+    chosen: str | None = None
 
     def __str__(self):
         lines = []
@@ -163,6 +166,20 @@ def explain_step(translator, text, step=1, head=1):
     Raises:
         InputError: the model has no attention or is an ensemble, or there is no such step or head.
     """
+    tokens, explanations = _steps(translator, text, head)
+    if not 1 <= step <= len(tokens):
+        raise InputError(f"step is {step}, but {text!r} was translated in {len(tokens)} steps; choose one of them.")
+    return next(itertools.islice(explanations, step - 1, None))
+
+
+def explain_steps(translator, text, head=1):
+    """The same for every token of a translation, the end token included: a list of `Explanation`."""
+    _, explanations = _steps(translator, text, head)
+    return list(explanations)
+
+
+def _steps(translator, text, head):
+    """The ids of a translation, and an iterator over the explanations of each."""
     from keras_attn.decoding import Ensemble
     from keras_attn.text.sequences import source_ids
 
@@ -178,32 +195,35 @@ def explain_step(translator, text, step=1, head=1):
         raise InputError(f"head is {head}, but the model's heads are 1 to {attention.heads}.")
     source = source_ids(translator.source_text, [text])
     tokens = [int(token) for token in translator.search(source).tokens[0, 0] if token]
-    if not 1 <= step <= len(tokens):
-        raise InputError(f"step is {step}, but {text!r} was translated in {len(tokens)} steps; choose one of them.")
+    return tokens, _explained(translator, source, tokens, head)
+
+
+def _explained(translator, source, tokens, head):
+    model, attention = translator.model, translator.model.decoder.attention
     memory, state = model.encode(source)
-    for token in [START, *tokens[: step - 1]][:-1]:
-        _, state, _ = model.step(ops.convert_to_tensor([token]), state, memory)
-    last = ops.convert_to_tensor([[START, *tokens][step - 1]])
-    query = ops.expand_dims(model.decoder.query(last, state), 1)
-    scores = attention.scores(query, memory, state["history"])
-    _, weights = attention(query, memory.values, mask=memory.mask, keys=memory.keys, history=state["history"])
-    logits, _, _ = model.step(last, state, memory)
 
     def of_this_head(tensor):
         return ops.convert_to_numpy(ops.cast(tensor[0, head - 1] if attention.heads > 1 else tensor[0], "float32"))
 
-    return _explanation(
-        ops.convert_to_numpy(ops.cast(query[0, 0], "float32")),
-        of_this_head(memory.keys),
-        of_this_head(memory.values),
-        of_this_head(scores)[0],
-        of_this_head(weights)[0],
-        attention.score.formula,
-        attention.alignment.formula,
-        source_tokens=_tokens(translator.source_text, source[0]),
-        written=_tokens(translator.target_text, tokens[: step - 1]),
-        candidates=_candidates(translator.target_text, logits[0]),
-    )
+    for number, (last, chosen) in enumerate(zip([START, *tokens], tokens)):
+        last = ops.convert_to_tensor([last])
+        query = ops.expand_dims(model.decoder.query(last, state), 1)
+        scores = attention.scores(query, memory, state["history"])
+        _, weights = attention(query, memory.values, mask=memory.mask, keys=memory.keys, history=state["history"])
+        logits, state, _ = model.step(last, state, memory)
+        yield _explanation(
+            ops.convert_to_numpy(ops.cast(query[0, 0], "float32")),
+            of_this_head(memory.keys),
+            of_this_head(memory.values),
+            of_this_head(scores)[0],
+            of_this_head(weights)[0],
+            attention.score.formula,
+            attention.alignment.formula,
+            source_tokens=_tokens(translator.source_text, source[0]),
+            written=_tokens(translator.target_text, tokens[:number]),
+            candidates=_candidates(translator.target_text, logits[0]),
+            chosen=_tokens(translator.target_text, [chosen])[0],
+        )
 
 
 def _explanation(query, keys, values, scores, weights, score_formula, weight_formula, **context):
@@ -257,7 +277,7 @@ def _most_looked_at(weights):
 
 
 def _visible(tokens):
-    return " ".join(token.replace(" ", "␣") for token in tokens)
+    return " ".join(map(visible, tokens))
 
 
 def _number(number):
@@ -271,17 +291,12 @@ def _vector(vector):
 
 
 def _table(columns):
-    widths = {name: max(map(_width, [name, *cells])) for name, cells in columns.items()}
+    widths = {name: max(map(text_width, [name, *cells])) for name, cells in columns.items()}
     rows = [list(columns), *zip(*columns.values())]
     for row in rows:
         yield "  ".join(_padded(cell, widths[name], name) for name, cell in zip(columns, row)).rstrip()
 
 
 def _padded(cell, width, name):
-    gap = " " * (width - _width(cell))
+    gap = " " * (width - text_width(cell))
     return gap + cell if name in ("score", "weight") else cell + gap
-
-
-def _width(text):
-    """Columns that a terminal needs: two for a Korean, Japanese or Chinese character."""
-    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)

@@ -8,8 +8,7 @@ import string
 from html import escape
 
 from keras_attn.errors import InputError
-
-_VISIBLE_SPACE = "␣"
+from keras_attn.tables import visible
 
 _PAGE = string.Template("""\
 <!DOCTYPE html>
@@ -172,4 +171,4 @@ def _cell(token, source_token, weight):
 
 
 def _shown(token):
-    return escape(token.replace(" ", _VISIBLE_SPACE))
+    return escape(visible(token))

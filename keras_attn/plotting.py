@@ -1,25 +1,25 @@
 """Pictures: where the model looked, and how its loss fell."""
 
-import pathlib
 import textwrap
-import warnings
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import font_manager, ft2font
 
+from keras_attn.drawing import finish, font_families, paper, upright_where_short
 from keras_attn.errors import InputError
-from keras_attn.tables import in_percent, length_range, measure_name
+from keras_attn.tables import in_percent, length_range, measure_name, text_width, visible
 
 # Readable from 5 to 40 tokens: a cell never shrinks below what a label of this size needs.
 _CELL_INCHES = 0.26
 _LABEL_POINTS = 10
-_VISIBLE_SPACE = "␣"
 _ROWS_WITH_NUMBERS, _NUMBERS_IN_A_ROW = 16, 6
+_MARGIN_INCHES = 0.6
+_LETTER_INCHES = 0.085
+_FAINTEST = 0.02
+_BARS = "#4a7fb5"
 
 
-def plot_attention(weights, source_tokens, target_tokens, path=None, title=None):
+def plot_attention(weights, source_tokens, target_tokens, path=None, title=None, margins=False, dark=False):
     """Draws attention weights as a heatmap, source tokens across and target tokens down.
 
     Tokens in scripts that matplotlib's own font lacks, such as Korean, Japanese and Chinese, are drawn with an
@@ -31,6 +31,9 @@ def plot_attention(weights, source_tokens, target_tokens, path=None, title=None)
         path: where to save the picture (`.png`, `.svg`, `.pdf`); `None` leaves the figure open, to be shown by
             `matplotlib.pyplot.show()` or by a notebook.
         title: optional text above the picture.
+        margins: whether to draw the entropy of each target token's weights beside it (in nats, 0 where it looks at one
+            position alone), and below each source token its coverage, the sum of the weights that it got.
+        dark: whether to draw light on dark.
 
     Returns:
         The `matplotlib.figure.Figure`.
@@ -43,16 +46,16 @@ def plot_attention(weights, source_tokens, target_tokens, path=None, title=None)
         >>> plot_attention(translation.attention, translation.source_tokens, translation.tokens, path="attention.png")
     """
     panels = [(title, weights, source_tokens, target_tokens)]
-    return plot_attention_grid(panels, path)
+    return plot_attention_grid(panels, path, margins=margins, dark=dark)
 
 
-def plot_attention_grid(panels, path=None, columns=3):
-    """Draws several heatmaps side by side.
+def plot_attention_grid(panels, path=None, columns=3, margins=False, dark=False):
+    """Draws several heatmaps side by side: of several sentences, models, heads or layers.
 
     Args:
         panels: a list of `(title, weights, source_tokens, target_tokens)`, see `plot_attention`.
-        path: as in `plot_attention`.
         columns: heatmaps in a row.
+        path, margins, dark: as in `plot_attention`.
 
     Returns:
         The `matplotlib.figure.Figure`.
@@ -62,23 +65,31 @@ def plot_attention_grid(panels, path=None, columns=3):
     """
     for _, weights, source_tokens, target_tokens in panels:
         _refuse_another_shape(weights, source_tokens, target_tokens)
-    columns = min(columns, len(panels))
+    with paper(dark):
+        figure = _grid(panels, min(columns, len(panels)), margins)
+        return finish(figure, path)
+
+
+def _grid(panels, columns, margins):
     rows = -(-len(panels) // columns)
-    wide = max(max(3, 1.6 + _CELL_INCHES * len(source_tokens)) for _, _, source_tokens, _ in panels)
-    high = max(max(2, 1.2 + _CELL_INCHES * len(target_tokens)) for _, _, _, target_tokens in panels)
+    more = _MARGIN_INCHES if margins else 0
+    wide = max(max(3, 1.6 + more + _CELL_INCHES * len(source_tokens)) for _, _, source_tokens, _ in panels)
+    high = max(max(2, 1.2 + more + _CELL_INCHES * len(target_tokens)) for _, _, _, target_tokens in panels)
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * wide, rows * high), layout="constrained", squeeze=False
     )
     characters = {
         character for panel in panels for text in (panel[0] or "", *panel[2], *panel[3]) for character in text
     }
-    font = {"family": _font_families(characters), "size": _LABEL_POINTS}
+    font = {"family": font_families(characters), "size": _LABEL_POINTS}
     for panel, place in zip(panels, axes.flat):
         image = _heatmap(place, *panel, font)
+        if margins:
+            _draw_margins(place, np.asarray(panel[1]))
     for place in axes.flat[len(panels) :]:
         place.set_visible(False)
     figure.colorbar(image, ax=axes, label="attention weight", fraction=0.05 / columns, pad=0.02)
-    return _finish(figure, path)
+    return figure
 
 
 def _refuse_another_shape(weights, source_tokens, target_tokens):
@@ -91,20 +102,76 @@ def _refuse_another_shape(weights, source_tokens, target_tokens):
 
 
 def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
-    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(weights, vmin=0, vmax=1, aspect="auto")
     for ticks, tokens in ((axes.set_xticks, source_tokens), (axes.set_yticks, target_tokens)):
-        ticks(range(len(tokens)), [token.replace(" ", _VISIBLE_SPACE) for token in tokens], **font)
+        ticks(range(len(tokens)), [visible(token) for token in tokens], **font)
         ticks([position + 0.5 for position in range(len(tokens) - 1)], minor=True)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    for label in axes.get_xticklabels():
-        if len(label.get_text()) > 2:  # a single character reads better upright
-            label.set_rotation(90)
-    axes.grid(which="minor", color="#e8e8e8", linewidth=0.5)
+    upright_where_short(axes.get_xticklabels())
+    axes.grid(which="minor", alpha=0.4, linewidth=0.5)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
     if title:
         axes.set_title(title, **font)
     return image
+
+
+def _draw_margins(axes, weights):
+    """Bars along the right and the lower edge: entropy of the rows, coverage of the columns."""
+    rows, columns = weights.shape
+    positive = np.where(weights > 0, weights, 1)
+    right = axes.inset_axes([1.02, 0, _MARGIN_INCHES / (_CELL_INCHES * max(columns, 1)), 1])
+    right.barh(range(rows), -(positive * np.log(positive)).sum(axis=1), color=_BARS, height=0.7)
+    right.set(ylim=axes.get_ylim(), yticks=[], xlim=(0, max(np.log(max(columns, 2)), 0.1)), xlabel="entropy")
+    height = _MARGIN_INCHES / (_CELL_INCHES * max(rows, 1))
+    below = axes.inset_axes([0, -height - 0.02, 1, height])
+    below.bar(range(columns), weights.sum(axis=0), color=_BARS, width=0.7)
+    below.set(xlim=axes.get_xlim(), xticks=[], ylabel="coverage")
+    for panel in (right, below):
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=_LABEL_POINTS - 2)
+
+
+def plot_alignment(weights, source_tokens, target_tokens, path=None, title=None, dark=False):
+    """Draws attention as lines between the two sentences, the thicker the larger the weight: for reading rather than
+    for measuring.
+
+    Args:
+        weights, source_tokens, target_tokens, path, title, dark: as in `plot_attention`; weights below 0.02 are left out.
+
+    Returns:
+        The `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: as in `plot_attention`.
+    """
+    weights = np.asarray(weights)
+    _refuse_another_shape(weights, source_tokens, target_tokens)
+    font = {"family": font_families(set("".join([title or "", *source_tokens, *target_tokens]))), "size": _LABEL_POINTS}
+    lines = [_places(tokens) for tokens in (target_tokens, source_tokens)]
+    width = max(12, *(length for _, length in lines))
+    target_places, source_places = (places + (width - length) / 2 for places, length in lines)
+    with paper(dark):
+        figure, axes = plt.subplots(figsize=(0.4 + _LETTER_INCHES * width, 2.2), layout="constrained")
+        for row, tokens, places in ((0, target_tokens, target_places), (1, source_tokens, source_places)):
+            beside = {"xytext": (0, 4 if row else -4), "textcoords": "offset points", "va": "bottom" if row else "top"}
+            for token, place in zip(tokens, places):
+                axes.annotate(visible(token), (place, row), ha="center", **beside, **font)
+        for target, source in zip(*np.nonzero(weights >= _FAINTEST)):
+            weight = float(weights[target, source])
+            thickness = {"linewidth": 0.3 + 4 * weight, "alpha": 0.25 + 0.75 * min(weight, 1)}
+            axes.plot([target_places[target], source_places[source]], [0, 1], color=_BARS, **thickness)
+        axes.set(xlim=(0, width), ylim=(-0.3, 1.3))
+        axes.set_axis_off()
+        if title:
+            axes.set_title(title, **font)
+        return finish(figure, path)
+
+
+def _places(tokens):
+    """The middle of each token in a line of them, and the length of the line, both in letters."""
+    widths = np.array([1.2 * text_width(visible(token)) + 1.2 for token in tokens])
+    return np.cumsum(widths) - widths / 2, widths.sum()
 
 
 def plot_loss(history, path=None):
@@ -129,7 +196,7 @@ def plot_loss(history, path=None):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    return _finish(figure, path)
+    return finish(figure, path)
 
 
 def plot_by_length(rows_by_system, measure, path=None):
@@ -166,7 +233,7 @@ def plot_by_length(rows_by_system, measure, path=None):
     axes.tick_params(length=0, axis="x")
     for panel in (axes, below):
         panel.spines[["top", "right"]].set_visible(False)
-    return _finish(figure, path)
+    return finish(figure, path)
 
 
 def _ranges(rows_by_system, measure):
@@ -199,17 +266,17 @@ def plot_explanation(explanation, path=None):
         The `matplotlib.figure.Figure`.
     """
     rows = len(explanation.keys)
-    tokens = [token.replace(" ", _VISIBLE_SPACE) for token in explanation.source_tokens or ()]
+    tokens = [visible(token) for token in explanation.source_tokens or ()]
     tokens = tokens or [f"position {row}" for row in range(rows)]
     keys, alignment_vectors = np.asarray(explanation.keys), np.asarray(explanation.alignment_vectors)
-    font = {"family": _font_families(set("".join(tokens))), "size": _LABEL_POINTS}
+    font = {"family": font_families(set("".join(tokens))), "size": _LABEL_POINTS}
     figure, panels = plt.subplots(
         1, 5, figsize=(13, max(2.2, 1.4 + 0.3 * rows)), sharey=True, layout="constrained", width_ratios=(3, 2, 2, 3, 3)
     )
     same_size = keys.shape[1] == len(explanation.query)
     _matrix(panels[0], {-1.5: explanation.query, **dict(enumerate(keys))} if same_size else dict(enumerate(keys)))
     for panel, heights in ((panels[1], explanation.scores), (panels[2], explanation.weights)):
-        panel.barh(range(rows), heights, color="#4a7fb5", height=0.7)
+        panel.barh(range(rows), heights, color=_BARS, height=0.7)
         panel.spines[["top", "right"]].set_visible(False)
         panel.axvline(0, color="#808080", linewidth=0.8)
         for row, height in enumerate(heights) if rows <= _ROWS_WITH_NUMBERS else ():
@@ -230,7 +297,7 @@ def plot_explanation(explanation, path=None):
     labels = [(-1.5, "query"), *enumerate(tokens)] if same_size else list(enumerate(tokens))
     panels[0].set_yticks(*zip(*labels), **font)
     panels[0].set_ylim(rows - 0.4, -2.1)
-    return _finish(figure, path)
+    return finish(figure, path)
 
 
 def _matrix(axes, vectors):
@@ -247,66 +314,3 @@ def _matrix(axes, vectors):
     axes.set_xlim(-0.5, max(map(len, vectors.values())) - 0.5)
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
-
-
-def _finish(figure, path):
-    if path is not None:
-        ending = pathlib.Path(path).suffix.lstrip(".").lower()
-        known = figure.canvas.get_supported_filetypes()
-        if ending and ending not in known:
-            raise InputError(f"{path} ends in .{ending}, but a picture can only be {', '.join(sorted(known))}.")
-        with warnings.catch_warnings():
-            # A missing glyph has been told once, in words that say what to install.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(path, dpi=150)
-        plt.close(figure)
-    return figure
-
-
-def _font_families(characters):
-    """Matplotlib's font families, followed by installed ones for the characters that those cannot draw."""
-    families = list(matplotlib.rcParams["font.family"])
-    characters = {character for character in characters if not character.isspace()}
-    missing = characters - _glyphs(font_manager.findfont(font_manager.FontProperties(family=families)))
-    if missing:
-        _notice_new_fonts()
-    candidates = {font.name: font.fname for font in font_manager.fontManager.ttflist} if missing else {}
-    while missing and candidates:
-        # The font that draws the most of them; among equals a plain sans serif, then the first by name.
-        covered = {name: len(missing & _glyphs(file)) for name, file in candidates.items()}
-        best = max(sorted(candidates), key=lambda name: (covered[name], "Sans" in name, "Mono" not in name))
-        if not covered[best]:
-            break
-        families.append(best)
-        missing -= _glyphs(candidates.pop(best))
-    if missing:
-        warnings.warn(
-            f"No installed font can draw {''.join(sorted(missing)[:10])!r}; install one that can, for example Noto "
-            f"Sans CJK (Debian and Ubuntu: apt install fonts-noto-cjk).",
-            stacklevel=3,
-        )
-    return families
-
-
-def _notice_new_fonts():
-    """Matplotlib lists the fonts once and for all; one installed since is added here."""
-    known = {font.fname for font in font_manager.fontManager.ttflist}
-    for file in font_manager.findSystemFonts():
-        if file not in known:
-            try:
-                font_manager.fontManager.addfont(file)
-            except (RuntimeError, OSError):
-                continue  # a file that is no font after all
-
-
-_glyphs_of_file = {}
-
-
-def _glyphs(file):
-    """The characters that a font file can draw."""
-    if file not in _glyphs_of_file:
-        try:
-            _glyphs_of_file[file] = set(map(chr, ft2font.FT2Font(file).get_charmap()))
-        except (RuntimeError, OSError):
-            _glyphs_of_file[file] = set()
-    return _glyphs_of_file[file]

@@ -1,6 +1,20 @@
 """Tables of results in Markdown, which read as well in a terminal."""
 
+import unicodedata
+
+_VISIBLE_SPACE = "␣"
+
 _POINTS = {"bleu": "BLEU", "chrf": "chrF"}
+
+
+def visible(token):
+    """The token with its spaces to be seen."""
+    return token.replace(" ", _VISIBLE_SPACE)
+
+
+def text_width(text):
+    """Columns that a terminal needs: two for a Korean, Japanese or Chinese character."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
 
 
 def markdown_table(cells):

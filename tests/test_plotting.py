@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager, pyplot
 
 from keras_attn import InputError, plot_attention
-from keras_attn.plotting import plot_attention_grid, plot_by_length, plot_loss
+from keras_attn.plotting import plot_alignment, plot_attention_grid, plot_by_length, plot_loss
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +141,48 @@ def test_systems_measured_at_other_lengths_or_by_another_measure_are_refused():
         plot_by_length(systems, "bleu")
     with pytest.raises(InputError, match="'one' have no 'chrf'; they have exact_match, bleu"):
         plot_by_length(systems, "chrf")
+
+
+def test_along_the_margins_are_entropy_and_coverage():
+    weights = np.array([[0.25, 0.25, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]])
+    (heatmap, *_) = plot_attention(weights, list("abcd"), ["x", "y"], margins=True).axes
+    right, below = heatmap.child_axes
+    np.testing.assert_allclose([bar.get_width() for bar in right.patches], [np.log(4), 0], atol=1e-12)
+    np.testing.assert_allclose([bar.get_height() for bar in below.patches], [0.25, 1.25, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("draw", [plot_attention, plot_alignment])
+def test_dark_pictures_are_light_on_dark_and_leave_the_others_as_they_are(draw):
+    brightness = []
+    for dark in (True, False):
+        figure = draw(np.eye(2), ["a", "b"], ["x", "y"], title="title", dark=dark)
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        brightness.append((np.median(pixels), pixels.max() if dark else pixels.min()))
+    (dark_paper, dark_ink), (light_paper, light_ink) = brightness
+    assert dark_paper < 40 and dark_ink > 200 and light_paper > 240 and light_ink < 60
+
+
+def test_lines_lead_from_the_source_above_to_the_target_below_as_thick_as_their_weight():
+    weights = np.array([[0.9, 0.1, 0.0], [0.01, 0.0, 0.99]])
+    axes = plot_alignment(weights, ["a", "longer", "c"], ["x", "y"]).axes[0]
+    places = {text.get_text(): text.xy for text in axes.texts}
+    ends = [tuple(zip(*line.get_data())) for line in axes.lines]
+    assert ends == [(places["x"], places["a"]), (places["x"], places["longer"]), (places["y"], places["c"])]
+    assert places["a"][1] == 1 and places["x"][1] == 0
+    first, second, third = (line.get_linewidth() for line in axes.lines)
+    assert second < first < third
+
+
+def test_tokens_of_a_line_do_not_touch_each_other():
+    tokens = ["wide token", "안녕하세요", "i", "MMMMMM", "."] * 2
+    figure = plot_alignment(np.eye(10), tokens, tokens)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    for row in (boxes[:10], boxes[10:]):
+        assert all(before.x1 <= after.x0 for before, after in zip(row, row[1:]))
+
+
+def test_lines_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 2\)"):
+        plot_alignment(np.ones((2, 3)), ["a", "b"], ["x", "y"])

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from helpers import slow
 from samples import SEARCH, SOURCES, TARGETS, read
 
 from keras_attn import Translator
@@ -95,10 +96,20 @@ def test_alignments_of_both_directions_are_joined(run, translator):
 
 
 @pytest.mark.parametrize(
-    "name, begins", [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.html", b"<!DOCTYPE html>"), ("new/A.HTML", b"<!")]
+    "options, name, begins",
+    [
+        ("", "a.png", b"\x89PNG"),
+        ("", "a.svg", b"<?xml"),
+        ("", "a.html", b"<!DOCTYPE html>"),
+        ("", "new/A.HTML", b"<!"),
+        slow("--dark", "a.gif", b"GIF89a"),
+        ("--lines --dark", "a.svg", b"<?xml"),
+        ("--margins", "a.png", b"\x89PNG"),
+    ],
 )
-def test_a_picture_of_where_the_model_looks(run, translator, name, begins):
-    assert run(f'attend --model runs/dates "25 décembre 1997" --output {name}') == translator(["25 décembre 1997"])
+def test_a_picture_of_where_the_model_looks(run, translator, options, name, begins):
+    written = run(f'attend --model runs/dates "25 décembre 1997" {options} --output {name}')
+    assert written == translator(["25 décembre 1997"])
     assert pathlib.Path(name).read_bytes().startswith(begins)
 
 

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from PIL import Image
+
+pytest.importorskip("tensorflow_text")
+
+import keras
+
+from keras_attn import AttentionSeq2Seq, InputError, Translator, animate_translation, animation
+from keras_attn.explain import explain_step, explain_steps
+from keras_attn.text import CharacterProcessor
+
+LETTERS = CharacterProcessor("abcd ")
+
+
+@pytest.fixture
+def translator():
+    keras.utils.set_random_seed(1)
+    model = AttentionSeq2Seq(LETTERS.vocabulary_size, LETTERS.vocabulary_size, units=8)
+    return Translator(model, LETTERS, LETTERS, max_length=4)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    pyplot.close("all")
+
+
+def bars(axes):
+    return [patch.get_height() for patch in axes.patches]
+
+
+def test_every_step_ends_with_its_weights_its_candidates_and_its_token(translator):
+    steps = explain_steps(translator, "ab cd")
+    figure, draw = animation._stage(steps)
+    line, looks, chances, context = figure.axes
+    for number, step in enumerate(steps, 1):
+        draw(number * animation._PICTURES - 1)
+        np.testing.assert_allclose(bars(looks), step.weights, rtol=1e-6)
+        np.testing.assert_allclose(context.images[0].get_array()[0], step.context, rtol=1e-6)
+        shares = [patch.get_width() for patch in chances.patches]
+        np.testing.assert_allclose(shares, [share for _, share in step.candidates], rtol=1e-6)
+        assert line.texts[0].get_text().split()[:-1] == [*step.written, step.chosen]
+
+
+def test_weights_wander_from_one_step_to_the_next(translator):
+    first, second, *_ = steps = explain_steps(translator, "ab cd")
+    figure, draw = animation._stage(steps)
+    draw(animation._PICTURES + 1)  # half of the time that looking takes
+    np.testing.assert_allclose(bars(figure.axes[1]), (first.weights + second.weights) / 2, rtol=1e-5)
+
+
+def test_all_steps_are_those_that_are_explained_one_by_one(translator):
+    steps = explain_steps(translator, "ab cd")
+    assert [step.chosen for step in steps[:4]] == translator.translate(["ab cd"])[0].tokens
+    for number, step in enumerate(steps, 1):
+        alone = explain_step(translator, "ab cd", number)
+        np.testing.assert_array_equal(alone.weights, step.weights)
+        assert alone.candidates == step.candidates and alone.written == step.written and alone.chosen == step.chosen
+
+
+def test_it_is_saved_as_a_picture_that_moves_and_closed(translator, tmp_path, monkeypatch):
+    monkeypatch.setattr(animation, "_PICTURES", 2)
+    animate_translation(translator, "ab", tmp_path / "decoding.gif", dark=True)
+    with Image.open(tmp_path / "decoding.gif") as picture:
+        assert picture.n_frames > 2 and picture.info["loop"] == 0
+    assert not pyplot.get_fignums()
+
+
+def test_another_ending_is_refused(translator, tmp_path):
+    with pytest.raises(InputError, match="let its name end in .gif"):
+        animate_translation(translator, "ab", tmp_path / "decoding.mp4")
