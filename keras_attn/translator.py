@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn import about, files
+from keras_attn.built_in import folder_of
 from keras_attn.decoding import Ensemble, GreedyDecoder
 from keras_attn.errors import InputError
 from keras_attn.models import AttentionSeq2Seq  # noqa: F401 (Keras only loads classes that have been imported)
@@ -228,7 +229,8 @@ class Translator:
         """Reads what `save` wrote.
 
         Args:
-            folders: a folder, or a list of folders whose models are to translate together.
+            folders: a folder, or a list of folders whose models are to translate together; `"dates"`, where there is no
+                folder of that name, is a small model that comes with the package.
             average: how an ensemble's models are averaged, see `Ensemble`.
             **options: those of the class.
 
@@ -262,7 +264,7 @@ def read_folder(folder):
     Raises:
         InputError: a file is missing or of another version.
     """
-    folder = pathlib.Path(folder)
+    folder = folder_of(folder)
     for file in (Translator.MODEL, *Translator.TEXT.values()):
         if not (folder / file).is_file():
             raise InputError(f"{folder} has no {file}; give a folder that Translator.save or train.py wrote.")

@@ -17,4 +17,5 @@ COMMANDS = (
     "average",
     "export",
     "info",
+    "demo",
 )

@@ -21,7 +21,8 @@ def add_models(command, required=True):
         metavar="FOLDER",
         action="append",
         required=required,
-        help="folder of a training run; given several times, the models translate together",
+        help="folder of a training run, or dates, a small model that comes with the package; given several times, the "
+        "models translate together",
     )
     command.add_argument(
         "--ensemble",

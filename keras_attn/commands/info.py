@@ -1,10 +1,10 @@
 """`info`: what a folder holds."""
 
 import json
-import pathlib
 import zipfile
 
 from keras_attn.about import of_run
+from keras_attn.built_in import folder_of
 from keras_attn.errors import InputError
 
 HELP = "Tells what a folder of a training run or a SavedModel holds."
@@ -20,7 +20,7 @@ def add_options(command):
 
 
 def run(options):
-    description = describe(pathlib.Path(options.folder))
+    description = describe(folder_of(options.folder))
     print(json.dumps(description, indent=1, ensure_ascii=False) if options.json else _as_text(description))
 
 

@@ -31,7 +31,7 @@ def test_help_of_every_command_needs_neither_keras_nor_tensorflow_nor_numpy(tmp_
                 cli.main([name, "--help"])
             except SystemExit as stopped:
                 assert stopped.code == 0
-        assert not {"numpy", "keras", "tensorflow", "matplotlib", "rich"} & set(sys.modules)
+        assert not {"numpy", "keras", "tensorflow", "matplotlib", "rich", "gradio"} & set(sys.modules)
         """
     printed = run_python(code, cwd=tmp_path)
     assert printed.count("examples:") == len(COMMANDS)
@@ -61,8 +61,8 @@ def written_by(example):
     return [pathlib.Path(name) for name in re.findall(r"--(?:output|json|plot) ([^- ]\S+)", example)]
 
 
-# Those that start the test of their command take a model or more to trace.
-WITHOUT_TRAINING = [command for command in COMMANDS if command not in ("train", "compare")]
+# Those that train are smaller below, and the page of `demo` stays until it is interrupted, see `test_demo`.
+WITHOUT_TRAINING = [command for command in COMMANDS if command not in ("train", "compare", "demo")]
 
 
 @pytest.mark.slow

@@ -73,6 +73,7 @@ def contents():
         ("align --model runs/dates --tsv pairs.tsv --reverse-model nowhere", "nowhere has no model.keras"),
         ("align --model runs/dates --tsv pairs.tsv --output answers.txt", "answers.txt exists already"),
         ("align --model runs/dates --tsv pairs.tsv --level bytes", "invalid choice: 'bytes'"),
+        ("demo --port 0", "--port is 0, but it must be from 1 to 65535"),
         ("attend --model runs/dates x", "The picture needs a place; add --output FILE"),
         ("attend --model runs/dates x --output answers.txt", "answers.txt is no picture; give a path that ends in"),
         ("attend --model runs/dates x --output picture", "picture is no picture; give a path that ends in .png"),
