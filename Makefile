@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test
 
-.PHONY: train test quick clean
+.PHONY: train test quick docs clean
 
 train: $(VENV)/installed-train
 	$(VENV)/bin/python train.py
@@ -14,6 +14,10 @@ test: $(VENV)/installed-$(EXTRAS)
 quick: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/python -m pytest -q -m "not slow"
 
+# The documentation site, in site/; a warning is an error.
+docs: $(VENV)/installed-docs
+	$(VENV)/bin/python -m mkdocs build --strict
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -23,4 +27,4 @@ $(VENV)/installed-%: setup.cfg $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
