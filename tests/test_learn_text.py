@@ -6,7 +6,7 @@ import sys
 import pytest
 from test_text import SENTENCES, UNITS, random_texts
 
-from keras_attn import InputError
+from keras_attn import InputError, batches
 from keras_attn.text import learn_text_processor, subwords, text_processor_from_config
 
 pytest.importorskip("tensorflow_text")
@@ -103,3 +103,12 @@ def test_tensorflow_text_is_named_where_it_is_missing(monkeypatch):
 def test_a_configuration_with_an_unknown_unit_is_refused():
     with pytest.raises(InputError, match="'letters'.*'words'"):
         text_processor_from_config({"unit": "letters"})
+
+
+@pytest.mark.parametrize("source_unit", UNITS)
+@pytest.mark.parametrize("target_unit", UNITS)
+def test_each_side_may_have_its_own_unit(source_unit, target_unit):
+    pairs = [(text, text) for text in SENTENCES if text]
+    texts = (learn_text_processor(SENTENCES, unit) for unit in (source_unit, target_unit))
+    inputs, labels = next(iter(batches(pairs, *texts)))
+    assert len(labels) == len(inputs["source"]) == len(pairs)

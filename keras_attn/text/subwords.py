@@ -81,7 +81,8 @@ class SubwordProcessor(TextProcessor):
         return cls(model, **options)
 
     def to_ids(self, texts):
-        return self._tokenizer.tokenize(self.normalize(texts))
+        # As the other processors have them: rows with other splits cannot stand beside each other.
+        return self._tokenizer.tokenize(self.normalize(texts)).with_row_splits_dtype(tf.int64)
 
     def surfaces(self, texts):
         """As in `TextProcessor`; what stands at a piece is the whole word that it belongs to."""

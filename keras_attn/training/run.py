@@ -5,6 +5,7 @@ import json
 import pathlib
 import sys
 import time
+import warnings
 
 import keras
 
@@ -65,23 +66,18 @@ def train(config, folder, overwrite=False, resume=False):
         compile_model(model, config, steps=config.epochs * len(training))
         Translator(model, *texts).save(folder)
     describe(config, parts, training.pairs, model)
-    monitor = f"val_{config.monitor}"
-    model.fit(
-        training.dataset(first_epoch=epochs_done),
-        validation_data=validation,
-        epochs=config.epochs,
-        initial_epoch=epochs_done,
-        shuffle=False,  # the batches are shuffled already
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            *([] if config.monitor == "loss" else [_decoded_quality(config, parts.validation, texts)]),
-            BestModel(folder / Translator.MODEL, checkpoint.history, monitor),
-            *([KeptEpochs(folder / EPOCHS, config.keep_epochs)] if config.keep_epochs else []),
-            MovingAverages(),  # what stands before it sees the averages, and the checkpoint the weights
-            checkpoint,
-            ResumedEarlyStopping(checkpoint.history, monitor=monitor, patience=config.patience),
-        ],
-    )
+    with warnings.catch_warnings():
+        # Keras says so after the first epoch of every data set whose length it does not know, and goes on.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        model.fit(
+            training.dataset(first_epoch=epochs_done),
+            validation_data=validation,
+            epochs=config.epochs,
+            initial_epoch=epochs_done,
+            shuffle=False,  # the batches are shuffled already
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=_callbacks(config, folder, checkpoint, parts.validation, texts),
+        )
 
     translator = Translator.load(folder)  # the best epoch, which is not always the last
     if config.precision != "float32":
@@ -107,5 +103,15 @@ def train(config, folder, overwrite=False, resume=False):
     return metrics
 
 
-def _decoded_quality(config, pairs, texts):
-    return DecodedQuality(*sources_and_references(pairs), *texts, [config.monitor], config.bleu_tokenizer)
+def _callbacks(config, folder, checkpoint, validation, texts):
+    """In the order in which they must come."""
+    monitor, callbacks = f"val_{config.monitor}", []
+    if config.monitor != "loss":
+        held_out = sources_and_references(validation)
+        callbacks.append(DecodedQuality(*held_out, *texts, [config.monitor], config.bleu_tokenizer))
+    callbacks.append(BestModel(folder / Translator.MODEL, checkpoint.history, monitor))
+    if config.keep_epochs:
+        callbacks.append(KeptEpochs(folder / EPOCHS, config.keep_epochs))
+    # What stands before it sees the averages, and the checkpoint the weights.
+    callbacks += [MovingAverages(), checkpoint]
+    return [*callbacks, ResumedEarlyStopping(checkpoint.history, monitor=monitor, patience=config.patience)]
