@@ -46,7 +46,7 @@ _MORE_WIDTHS = (2, 10, 20)
 
 
 def main():
-    command = parser(__doc__, rounds=1)
+    command = parser(__doc__, rounds=None)
     command.add_argument("--recipe", choices=RECIPES, default="multi30k-en-de", help="(default: multi30k-en-de)")
     command.add_argument("--data", metavar="FOLDER", help="where its files are, or folders with them")
     command.add_argument("--epochs", type=int, default=4, help="of each row (default: 4)")

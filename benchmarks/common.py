@@ -24,9 +24,10 @@ class Skipped(Exception):
 
 
 def parser(description, rounds=3):
-    """A parser with the options that all benchmarks have."""
+    """A parser with the options that all benchmarks have; without `rounds`, each is measured once."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--rounds", type=int, default=rounds, help=f"times that each is measured (default: {rounds})")
+    if rounds is not None:
+        made.add_argument("--rounds", type=int, default=rounds, help=f"times that each is measured (default: {rounds})")
     made.add_argument("--seed", type=int, default=0, help="of weights and data (default: 0)")
     made.add_argument("--quick", action="store_true", help="a minute at most")
     made.add_argument("--json", metavar="FILE", help="write the rows with machine, versions and options")

@@ -3,8 +3,8 @@
     python -m benchmarks.quality --quick
     python -m benchmarks.quality --recipe dates --store
 
-Each recipe is trained for a few epochs on a part of its pairs (--quick: about a minute each) with its own seed, and its
-validation loss after each epoch is compared with `benchmarks/curves/RECIPE.json`. Another machine or release of TensorFlow
+Each recipe is trained for a few epochs on a part of its pairs (--quick: about a minute each), and its validation loss after
+each epoch is compared with `benchmarks/curves/RECIPE.json`. Another machine or release of TensorFlow
 rounds differently, which is worth a percent or two; a loss that is more than --tolerance above the stored one ends the
 command with status 1. --store writes the curves instead, after a change that is meant to change them.
 """
@@ -23,7 +23,7 @@ _SIZES = {"quick": (6_000, 4), "full": (20_000, 6)}
 
 
 def main():
-    command = parser(__doc__, rounds=1)
+    command = parser(__doc__, rounds=None)
     command.add_argument("--recipe", choices=RECIPES, help="one recipe alone")
     command.add_argument("--data", metavar="FOLDER", help="where the recipes' files are, or folders with them")
     command.add_argument("--tolerance", type=float, default=0.03, help="of the loss, as a share (default: 0.03)")
@@ -70,7 +70,7 @@ def compared(curve, stored, tolerance):
 def _curve(name, size, options):
     pairs, epochs = _SIZES[size]
     started = time.perf_counter()
-    config = recipe(name, options.data, pairs=pairs, epochs=epochs)
+    config = recipe(name, options.data, pairs=pairs, epochs=epochs, seed=options.seed)
     *_, history = learned(config)
     return history["val_loss"], time.perf_counter() - started
 
@@ -85,7 +85,11 @@ def _curves(path):
 
 def _store(path, size, curve):
     curves = _curves(path)
-    curves[size] = {"validation_loss": [round(loss, 5) for loss in curve], "machine": machine(), "versions": versions()}
+    curves[size] = {
+        "validation_loss": [float(f"{loss:.6g}") for loss in curve],
+        "machine": machine(),
+        "versions": versions(),
+    }
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
 
