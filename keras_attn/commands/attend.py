@@ -12,7 +12,7 @@ EXAMPLES = """\
   %(prog)s --model runs/dates "25 décembre 1997" --output attention.png
   %(prog)s --model runs/dates "25 décembre 1997" --lines --dark --output alignment.svg
   %(prog)s --model runs/dates "25 décembre 1997" 1997-12-25 --output attention.html
-  %(prog)s --model runs/dates "25 décembre 1997" --output decoding.gif
+  %(prog)s --model runs/dates "25 décembre 1997" --max-length 12 --output decoding.gif
 """
 
 

@@ -102,14 +102,15 @@ def test_alignments_of_both_directions_are_joined(run, translator):
         ("", "a.svg", b"<?xml"),
         ("", "a.html", b"<!DOCTYPE html>"),
         ("", "new/A.HTML", b"<!"),
-        slow("--dark", "a.gif", b"GIF89a"),
+        slow("--dark --max-length 2", "a.gif", b"GIF89a"),
         ("--lines --dark", "a.svg", b"<?xml"),
         ("--margins", "a.png", b"\x89PNG"),
     ],
 )
 def test_a_picture_of_where_the_model_looks(run, translator, options, name, begins):
-    written = run(f'attend --model runs/dates "25 décembre 1997" {options} --output {name}')
-    assert written == translator(["25 décembre 1997"])
+    (written,) = run(f'attend --model runs/dates "25 décembre 1997" {options} --output {name}')
+    answer = translator("25 décembre 1997")
+    assert written == answer or ("--max-length" in options and answer.startswith(written))
     assert pathlib.Path(name).read_bytes().startswith(begins)
 
 
