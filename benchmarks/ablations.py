@@ -76,7 +76,7 @@ def main():
 
 
 def measured(config, widths):
-    """The row of one configuration, its BLEU by the length of the source with the last width, and BLEU's signature."""
+    """The row of one configuration, its BLEU by the length of the source with the usual beam, and BLEU's signature."""
     import dataclasses
 
     from keras_attn.evaluation import by_length
@@ -90,15 +90,16 @@ def measured(config, widths):
     seconds = time.perf_counter() - started
     translator = Translator(model, *texts)
     sources, references = sources_and_references(parts.validation)
+    lengths = [len(source.split()) for source in sources]
     row = {"parameters": model.count_params(), "seconds": round(seconds), "loss": history["val_loss"][-1]}
     for width in widths:
         search = with_beam(translator, dataclasses.replace(config, beam=width))
         translations = search.translate(sources)
         quality = measured_outputs(config, references, translations, texts[1])
         row[f"beam_{width}"] = quality["bleu"]
-    lengths = [len(source.split()) for source in sources]
-    outputs = [translation.text for translation in translations]
-    curve = by_length(outputs, references, lengths, ["bleu"], tokenizer=config.bleu_tokenizer)
+        if width == _WIDTHS[-1]:  # which all configurations have
+            outputs = [translation.text for translation in translations]
+            curve = by_length(outputs, references, lengths, ["bleu"], tokenizer=config.bleu_tokenizer)
     return row, curve, quality["bleu_signature"]
 
 

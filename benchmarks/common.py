@@ -34,6 +34,14 @@ def parser(description, rounds=3):
     return made
 
 
+def add_sizes(command):
+    """The network and the batches of which rivals are measured."""
+    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k, if it is elsewhere")
+    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
+    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
+    command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
+
+
 def add_only(command, names):
     """Lets some of the rivals be chosen."""
 

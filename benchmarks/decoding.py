@@ -17,7 +17,7 @@ On a processor that others use too, PyTorch's threads wait for each other in a l
 
 import statistics
 
-from benchmarks.common import Rival, add_only, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 from benchmarks.sentences import BEAM, GREEDY, LIMIT
 
@@ -37,10 +37,7 @@ def rivals(options):
 
 def main():
     command = parser(__doc__)
-    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k, if it is elsewhere")
-    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
-    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
-    command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
+    add_sizes(command)
     command.add_argument("--sentences", type=int, default=1_000, help="how many are decoded (default: 1000)")
     command.add_argument(
         "--length", type=int, default=14, help="tokens of each output of random weights (default: 14, Multi30k's mean)"

@@ -13,7 +13,7 @@ The sentences are those of Multi30k, German to English, if --data names its fold
 
 import statistics
 
-from benchmarks.common import Rival, add_only, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
@@ -52,10 +52,7 @@ def start_of(name, options):
 
 def main():
     command = parser(__doc__)
-    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k (default: made-up sentences)")
-    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
-    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
-    command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
+    add_sizes(command)
     command.add_argument("--steps", type=int, default=30, help="batches in a round (default: 30)")
     add_only(command, RIVALS)
     add_option(command)

@@ -38,11 +38,13 @@ def animate_translation(translator, text, path=None, head=1, dark=False):
         The `matplotlib.animation.FuncAnimation`.
 
     Raises:
-        InputError: see `keras_attn.explain.explain_step`; or the path ends in something else.
+        InputError: see `keras_attn.explain.explain_step`; the path ends in something else; or the text is empty.
     """
     if path is not None and pathlib.Path(path).suffix.lower() != ".gif":
         raise InputError(f"{path} cannot be a moving picture; let its name end in .gif.")
     steps = explain_steps(translator, text, head)
+    if not steps:
+        raise InputError(f"{text!r} was translated in 0 steps, so nothing moves; give another text.")
     with paper(dark):
         figure, draw = _stage(steps)
         pictures = _PICTURES * len(steps)

@@ -38,6 +38,8 @@ def build_demo(folders):
         return Translator(of.model, of.source_text, of.target_text, search=BeamSearch, width=beam, count=beam)
 
     def translate(name, text, beam):
+        if not text.strip():
+            raise gradio.Error("There is no text; type one first.")
         found = searching(name, int(beam)).n_best([text])[0]
         best = found[0]
         rows = [[place, each.text, round(each.score, 3)] for place, each in enumerate(found, 1)]

@@ -68,6 +68,11 @@ def test_it_is_saved_as_a_picture_that_moves_and_closed(translator, tmp_path, mo
     assert not pyplot.get_fignums()
 
 
+def test_an_empty_text_is_refused(translator):
+    with pytest.raises(InputError, match="'' was translated in 0 steps"):
+        animate_translation(translator, "")
+
+
 def test_another_ending_is_refused(translator, tmp_path):
     with pytest.raises(InputError, match="let its name end in .gif"):
         animate_translation(translator, "ab", tmp_path / "decoding.mp4")

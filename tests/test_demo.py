@@ -70,6 +70,14 @@ def test_markup_in_a_text_is_shown_and_not_run(address, browser):
     page.close()
 
 
+def test_without_a_text_a_sentence_says_so(address, browser):
+    page = browser.new_page()
+    page.goto(address)
+    page.click("#go")
+    page.wait_for_selector("text='There is no text; type one first.'", timeout=60_000)
+    page.close()
+
+
 def test_it_is_served_to_this_machine_alone(address):
     assert address.startswith("http://127.0.0.1:")
     assert urllib.request.urlopen(address).status == 200

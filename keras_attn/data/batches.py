@@ -55,7 +55,7 @@ class Batches:
         self.pairs = len(self._plan.rows)
 
     def __len__(self):
-        return len(self._plan.epoch(0))
+        return len(self._plan)
 
     def dataset(self, first_epoch=0):
         epoch, to_deliver = first_epoch, 0

@@ -36,6 +36,10 @@ class Plan:
         self.lengths, self.seed = lengths, seed
         self.batch_size, self.tokens_per_batch = batch_size, tokens_per_batch
 
+    def __len__(self):
+        """How many batches the first epoch has, and each of them unless tokens are counted."""
+        return len(self.epoch(0)) if self.tokens_per_batch is not None else -(-len(self.rows) // self.batch_size)
+
     def epoch(self, number):
         """A list with the rows of each batch, shuffled, or without a seed by length alone."""
         if self.seed is None:

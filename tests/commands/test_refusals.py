@@ -80,6 +80,7 @@ def contents():
         ("attend --model runs/dates x y --beam 2 --output a.png", "--beam is for a search, but the target is given"),
         ("attend --model runs/dates x --beam 2 --n-best 2 --output a.png", "--n-best is for a page"),
         ("attend --model runs/dates x y --output a.gif", "A .gif shows how the model decodes, but the target is given"),
+        ('attend --model runs/dates "" --output a.gif', "'' was translated in 0 steps"),
         ("attend --model runs/dates x --lines --output a.html", "--lines is not for .html"),
         ("attend --model runs/dates x --margins --output a.gif", "--margins is not for .gif"),
         ("attend --model runs/dates x --lines --margins --output a.png", "--margins belong to a heatmap"),
