@@ -75,6 +75,9 @@ class TrainingConfig:
     residual: bool | None = _option("add each layer's input to its output (default: with --wiring gnmt)")
     layer_normalization: bool = _option("normalise each recurrent layer's output", False)
     dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
+    token_dropout: float = _option(
+        "share of tokens whose embedding training sets to zero as a whole", 0.0, metavar="P", minimum=0, below=1
+    )
     recurrent_dropout: float = _option(
         "share of recurrent states that training hides", 0.0, metavar="P", minimum=0, below=1
     )

@@ -45,7 +45,19 @@ def test_building_it_again_for_its_second_user_changes_nothing():
 
 
 def test_the_configuration_makes_the_same_layer():
-    embedding = TokenEmbedding(10, 4, tied=True)
+    embedding = TokenEmbedding(10, 4, tied=True, token_dropout=0.2)
     again = keras.layers.deserialize(keras.layers.serialize(embedding))
     assert again.get_config() == embedding.get_config()
-    assert (again.vocabulary_size, again.units, again.tied) == (10, 4, True)
+    assert (again.vocabulary_size, again.units, again.tied, again.dropout.rate) == (10, 4, True, 0.2)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_token_dropout_hides_whole_tokens_in_training_alone(rng, tied):
+    embedding = TokenEmbedding(10, 4, tied=tied, token_dropout=0.25)
+    ids = rng.integers(0, 10, (40, 50))
+    whole = numbers(embedding(ids))
+    kept = numbers(embedding(ids, training=True)) / whole
+    hidden = kept[..., 0] == 0
+    np.testing.assert_allclose(kept, np.where(hidden, 0, 1 / 0.75)[..., None] * np.ones(4), rtol=1e-5)
+    assert 0.2 < hidden.mean() < 0.3
+    assert 0 < hidden.mean(axis=0).min() and hidden.mean(axis=0).max() < 1  # each sentence has its own

@@ -30,6 +30,7 @@ ELABORATE = {
         "decoder_layers": 2,
         "layer_normalization": True,
         "dropout": 0.2,
+        "token_dropout": 0.1,
     },
     "bahdanau": {
         "wiring": "bahdanau",
@@ -321,3 +322,12 @@ def test_loading_does_not_depend_on_where_objects_lie_in_memory(inputs, name, tm
 def test_sizes_below_one_are_refused_by_name(option):
     with pytest.raises(ValueError, match=f"{option} is 0"):
         make_model(**{option: 0})
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_each_dropout_is_where_it_is_said_to_be(tied):
+    sizes = {"target_vocabulary_size": 20, "tied_embeddings": tied, "tied_softmax": tied, "embedding_units": 8}
+    model = small_model(**sizes, dropout=0.3, token_dropout=0.2, recurrent_dropout=0.1)
+    assert [part.dropout.rate for part in (model.encoder, model.decoder)] == [0.3, 0.3]
+    for part in (model.encoder, model.decoder):
+        assert (part.embedding.dropout.rate, part.stack.dropout.rate, part.stack.recurrent_dropout) == (0.2, 0.3, 0.1)

@@ -68,8 +68,8 @@ def test_a_run_on_dates_leaves_all_that_it_announces(somewhere, capsys):
 def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, capsys):
     options = (
         "--wiring gnmt --layers 3 --cell lstm --attention normalized-additive --coverage --coverage-loss 0.5 --bridge mean "
-        "--layer-normalization --recurrent-dropout 0.1 --attention-dropout 0.1 --shared-vocabulary --tied-softmax "
-        "--tied-embeddings --units 16 --embedding-units 16 --vocabulary-size 40 --epochs 1"
+        "--layer-normalization --recurrent-dropout 0.1 --token-dropout 0.1 --attention-dropout 0.1 "
+        "--shared-vocabulary --tied-softmax --tied-embeddings --units 16 --embedding-units 16 --vocabulary-size 40 --epochs 1"
     )
     assert cli.main(["train", "--tsv", "pairs.tsv", *options.split()]) == 0
     source, target = (pathlib.Path("runs", "pairs", f"{side}_text.json").read_text() for side in ("source", "target"))

@@ -125,7 +125,7 @@ class Decoder(keras.layers.Layer):
         return state
 
     def call(self, target, state, memory, training=None):
-        embedded = self.embedding(target)
+        embedded = self.embedding(target, training=training)
         go = self._position_by_position if self.feeds_back else self._all_at_once
         outputs, weights = go(embedded, state, memory, training)
         outputs = self.dropout(outputs, training=training)

@@ -17,17 +17,21 @@ class TokenEmbedding(keras.layers.Layer):
         vocabulary_size: how many ids there are.
         units: size of a vector.
         tied: whether the table is the matrix of a softmax, see `logits`.
+        token_dropout: share of the tokens of a sentence whose vector training sets to zero as a whole, so that what is
+            said by one token alone is learned from the others too.
 
     Call arguments:
-        ids: int `(...)`.
+        ids: int `(...)`; in training with token dropout `(batch, length)`.
+        training: whether token dropout is on.
 
     Output:
         `(..., units)`.
 
-    Source: Press and Wolf 2017 (arXiv 1608.05859); Vaswani et al. 2017, section 3.4 (the factor).
+    Source: Press and Wolf 2017 (arXiv 1608.05859); Vaswani et al. 2017, section 3.4 (the factor); Sennrich and Zhang
+    2019 (arXiv 1905.11901), word dropout.
     """
 
-    def __init__(self, vocabulary_size, units, tied=False, **kwargs):
+    def __init__(self, vocabulary_size, units, tied=False, token_dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.units = units
@@ -37,6 +41,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.table = keras.layers.Embedding(
             vocabulary_size, units, embeddings_initializer=spread, name="table", dtype=self.dtype_policy
         )
+        self.dropout = keras.layers.Dropout(token_dropout, noise_shape=(None, None, 1), dtype=self.dtype_policy)
 
     def build(self, ids_shape):
         if self.built:
@@ -45,9 +50,10 @@ class TokenEmbedding(keras.layers.Layer):
         if self.tied:
             self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
 
-    def call(self, ids):
+    def call(self, ids, training=None):
         vectors = self.table(ids)
-        return vectors * self.factor if self.tied else vectors
+        vectors = vectors * self.factor if self.tied else vectors
+        return self.dropout(vectors, training=training)
 
     def logits(self, vectors):
         """`(..., units)` to `(..., vocabulary_size)`: the dot product with each id's vector in the table, and a bias."""
@@ -56,5 +62,10 @@ class TokenEmbedding(keras.layers.Layer):
         return products + ops.cast(self.bias, dtype)
 
     def get_config(self):
-        own = {"vocabulary_size": self.vocabulary_size, "units": self.units, "tied": self.tied}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "units": self.units,
+            "tied": self.tied,
+            "token_dropout": self.dropout.rate,
+        }

@@ -12,6 +12,7 @@ class Encoder(keras.layers.Layer):
     Args:
         embedding: `TokenEmbedding`.
         stack: `RecurrentStack`.
+        dropout: share of the values that training sets to zero.
 
     Call arguments:
         source: int `(batch, source_length)`.
@@ -25,10 +26,11 @@ class Encoder(keras.layers.Layer):
     Source: Bahdanau et al. 2015, section 3.2.
     """
 
-    def __init__(self, embedding, stack, **kwargs):
+    def __init__(self, embedding, stack, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.embedding = part(embedding)
         self.stack = part(stack)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     @property
     def memory_units(self):
@@ -45,8 +47,13 @@ class Encoder(keras.layers.Layer):
         self.stack.build((*source_shape, self.embedding.units))
 
     def call(self, source, mask, training=None):
-        return self.stack(self.embedding(source), mask=mask, training=training)
+        values, state = self.stack(self.embedding(source, training=training), mask=mask, training=training)
+        return self.dropout(values, training=training), state
 
     def get_config(self):
-        own = {"embedding": keras.layers.serialize(self.embedding), "stack": keras.layers.serialize(self.stack)}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "embedding": keras.layers.serialize(self.embedding),
+            "stack": keras.layers.serialize(self.stack),
+            "dropout": self.dropout.rate,
+        }

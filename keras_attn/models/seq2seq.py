@@ -41,7 +41,9 @@ class AttentionSeq2Seq(keras.Model):
         residual: whether each layer's input is added to its output, see `RecurrentStack`. `None`: with the wiring
             `"gnmt"`, as in its paper.
         layer_normalization: whether each recurrent layer's output is normalised.
-        dropout: share of each recurrent layer's input and of the attentional vector that training sets to zero.
+        dropout: share of each recurrent layer's input, of the encoder's values and of the attentional vector that
+            training sets to zero.
+        token_dropout: share of the tokens whose embedding training sets to zero as a whole.
         recurrent_dropout: share of the recurrent states that training hides, the same at all positions.
         tied_softmax: whether the target embedding is also the matrix of the softmax.
         tied_embeddings: whether source and target have one embedding, for a vocabulary that they share.
@@ -81,6 +83,7 @@ class AttentionSeq2Seq(keras.Model):
         residual=None,
         layer_normalization=False,
         dropout=0.0,
+        token_dropout=0.0,
         recurrent_dropout=0.0,
         tied_softmax=False,
         tied_embeddings=False,
@@ -113,6 +116,7 @@ class AttentionSeq2Seq(keras.Model):
             "residual": residual,
             "layer_normalization": layer_normalization,
             "dropout": dropout,
+            "token_dropout": token_dropout,
             "recurrent_dropout": recurrent_dropout,
             "tied_softmax": tied_softmax,
             "tied_embeddings": tied_embeddings,
@@ -128,10 +132,9 @@ class AttentionSeq2Seq(keras.Model):
             "recurrent_dropout": recurrent_dropout,
             **policy,
         }
-        target_embedding = TokenEmbedding(target_vocabulary_size, embedding_units or units, tied_softmax, **policy)
-        source_embedding = target_embedding
-        if not tied_embeddings:
-            source_embedding = TokenEmbedding(source_vocabulary_size, embedding_units or units, **policy)
+        embedding = {"units": embedding_units or units, "token_dropout": token_dropout, **policy}
+        target_embedding = TokenEmbedding(target_vocabulary_size, tied=tied_softmax, **embedding)
+        source_embedding = target_embedding if tied_embeddings else TokenEmbedding(source_vocabulary_size, **embedding)
         encoder_stack = RecurrentStack(units, encoder_layers, bidirectional=bidirectional, **stack)
         decoder_stack = RecurrentStack(units, decoder_layers, **stack)
         if residual and not encoder_stack.residual_connections + decoder_stack.residual_connections:
@@ -140,7 +143,7 @@ class AttentionSeq2Seq(keras.Model):
                 "layers."
             )
         self.coverage_loss = coverage_loss
-        self.encoder = Encoder(source_embedding, encoder_stack, **policy)
+        self.encoder = Encoder(source_embedding, encoder_stack, dropout, **policy)
         self.bridge = Bridge(units, decoder_layers, bridge, **policy)
         self.decoder = Decoder(
             target_embedding,

@@ -60,6 +60,7 @@ def _new_model(config, source_vocabulary_size, target_vocabulary_size):
         residual=config.residual,
         layer_normalization=config.layer_normalization,
         dropout=config.dropout,
+        token_dropout=config.token_dropout,
         recurrent_dropout=config.recurrent_dropout,
         tied_softmax=config.tied_softmax,
         tied_embeddings=config.tied_embeddings,
