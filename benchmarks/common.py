@@ -36,7 +36,7 @@ def parser(description, rounds=3):
 
 def add_sizes(command):
     """The network and the batches of which rivals are measured."""
-    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k, if it is elsewhere")
+    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k")
     command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
     command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
     command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")

@@ -8,7 +8,7 @@ padding not counted: median, lowest and highest of the rounds; the loss of the l
 rival's median divided by ours. Where the attention feeds back into the recurrent layers (input feeding, and the wiring
 of Bahdanau), every position waits for the one before; JoeyNMT knows no other way.
 
-The sentences are those of Multi30k, German to English, if --data names its folder, and otherwise made up.
+The sentences are those of Multi30k, German to English, if it is found (--data names its folder), and otherwise made up.
 """
 
 import statistics

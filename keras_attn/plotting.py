@@ -1,4 +1,4 @@
-"""Pictures: where the model looked, and how its loss fell."""
+"""Pictures: where the model looked, how its loss fell, and how long what it reads and writes is."""
 
 import textwrap
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_attn.drawing import finish, font_families, paper, upright_where_short
 from keras_attn.errors import InputError
+from keras_attn.ids import PADDING
 from keras_attn.tables import in_percent, length_range, measure_name, text_width, visible
 
 # Readable from 5 to 40 tokens: a cell never shrinks below what a label of this size needs.
@@ -196,6 +197,39 @@ def plot_loss(history, path=None):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+    return finish(figure, path)
+
+
+def plot_buckets(batches, path=None):
+    """Draws how long the sequences of each batch are, and how much of it is padding.
+
+    Args:
+        batches: an iterable of `({"source": ids, "target": ids}, labels)`, gone through once, such as one epoch of what
+            `keras_attn.data.batches` returns.
+        path: as in `plot_attention`.
+
+    Returns:
+        The `matplotlib.figure.Figure`, with a panel for the sources and one for the targets: over the batches, from the
+        shortest to the longest, the length that they are padded to and the mean of the lengths without padding.
+
+    Raises:
+        InputError: there is no batch.
+    """
+    masks = [{side: np.asarray(ids) != PADDING for side, ids in inputs.items()} for inputs, _ in batches]
+    if not masks:
+        raise InputError("There is no batch to draw; give at least one.")
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    for axes, side in zip(panels, ("source", "target")):
+        both = sorted((mask[side].shape[1], mask[side].sum(axis=1).mean()) for mask in masks)
+        padded, real = np.array(both).T
+        share = 1 - sum(mask[side].sum() for mask in masks) / sum(mask[side].size for mask in masks)
+        batch = range(1, len(masks) + 1)
+        axes.fill_between(batch, padded, real, color="#dcdcdc", step="mid", label="padding")
+        axes.step(batch, real, color=_BARS, where="mid", label="mean length")
+        axes.set(title=f"{side}: {100 * share:.1f} % padding", xlabel="batch", ylabel="tokens", ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, loc="upper left")
     return finish(figure, path)
 
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager, pyplot
 
 from keras_attn import InputError, plot_attention
-from keras_attn.plotting import plot_alignment, plot_attention_grid, plot_by_length, plot_loss
+from keras_attn.plotting import plot_alignment, plot_attention_grid, plot_buckets, plot_by_length, plot_loss
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +103,21 @@ def test_the_loss_curve_has_a_point_for_each_epoch(tmp_path):
     axes = plot_loss({"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 2.0, 1.9]}).axes[0]
     assert [line.get_ydata().tolist() for line in axes.lines] == [[3.0, 2.0, 1.5], [2.5, 2.0, 1.9]]
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]
+
+
+def test_buckets_show_the_padded_and_the_mean_length_of_each_batch_and_the_share_of_padding():
+    long = {"source": np.array([[1, 1, 1, 1], [1, 1, 0, 0]]), "target": np.array([[2, 5], [2, 5]])}
+    short = {"source": np.array([[1, 1]]), "target": np.array([[2]])}
+    source, target = plot_buckets([(long, None), (short, None)]).axes
+    assert source.get_title() == "source: 20.0 % padding" and target.get_title() == "target: 0.0 % padding"
+    np.testing.assert_array_equal(source.lines[0].get_ydata(), [2, 3])
+    assert source.collections[0].get_paths()[0].vertices[:, 1].max() == 4
+    np.testing.assert_array_equal(target.lines[0].get_ydata(), [1, 2])
+
+
+def test_without_a_batch_there_is_nothing_to_draw():
+    with pytest.raises(InputError, match="no batch"):
+        plot_buckets([])
 
 
 def rows_by_length(*values, last=30):

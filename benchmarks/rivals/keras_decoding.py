@@ -30,14 +30,29 @@ def ours(options):
 
 
 def stock_keras(options):
-    """A model to train, one that reads and one that writes a token further, with the same layers."""
-    layers, units, size = keras.layers, options["units"], options["vocabulary"]
-    embed_source, embed_target = layers.Embedding(size, units, mask_zero=True), layers.Embedding(size, units)
+    model, greedy = stock_model(options["vocabulary"], options["vocabulary"], options["units"])
+    for *both, labels in batches_to_learn_from(options):
+        model.train_on_batch(both, labels)
+    if not options["trained"]:
+        _never_end(model.layers[-1])
+    return {GREEDY: lambda source: greedy(source, limit(options))}
+
+
+def stock_model(source_size, target_size, units):
+    """A model to train, compiled, and a function from source ids and a limit to the ids that its greedy search writes.
+
+    The search has two models of the same layers: one that reads, and one that writes a token further.
+    """
+    layers = keras.layers
+    embed_source, embed_target = (
+        layers.Embedding(source_size, units, mask_zero=True),
+        layers.Embedding(target_size, units),
+    )
     read = layers.Bidirectional(layers.GRU(units, return_sequences=True))
     keys = layers.Dense(units, use_bias=False)
     write = layers.GRU(units, return_sequences=True, return_state=True)
     look, attentional = layers.Attention(), layers.Dense(units, activation="tanh")
-    logits = layers.Dense(size)
+    logits = layers.Dense(target_size)
 
     def further(target, memory, mask, state=None):
         hidden, state = write(embed_target(target), initial_state=state)
@@ -55,21 +70,16 @@ def stock_keras(options):
         keras.Input((units,)),
     ]
     writer = keras.Model(inputs, further(*inputs))
-
     model.compile(
         keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
     )
-    for *both, labels in batches_to_learn_from(options):
-        model.train_on_batch(both, labels)
-    if not options["trained"]:
-        _never_end(logits)
 
-    def greedy(source):
+    def greedy(source, limit):
         memory, mask = reader.predict_on_batch(source)
         tokens, state = np.full((len(source), 1), START), np.zeros((len(source), units), "float32")
         written = []
         ended = np.zeros(tokens.shape, bool)
-        while len(written) < limit(options) and not ended.all():
+        while len(written) < limit and not ended.all():
             scores, state = writer.predict_on_batch([tokens, memory, mask, state])
             scores[:, :, [PADDING, START]] = -np.inf
             tokens = scores.argmax(-1)
@@ -77,7 +87,7 @@ def stock_keras(options):
             ended |= tokens == END
         return np.concatenate(written, 1)
 
-    return {GREEDY: greedy}
+    return model, greedy
 
 
 def _never_end(logits):

@@ -1,0 +1,121 @@
+"""A recipe beside the model of a tutorial: the same pairs to learn from, the same unseen ones to translate.
+
+    python -m benchmarks.tutorial --recipe tatoeba-ko-en --data FOLDER
+    python -m benchmarks.tutorial --recipe tatoeba-en-es --only stock-keras --json tutorial.json
+
+The tutorial's way is Keras's own layers (256 units, attention by dot product) over words, random batches of 64, Adam at 0.001
+until the validation loss has not fallen for three epochs, and greedy search. Its words are cut, counted and joined again by
+this package, so that the difference is that of the models and their training alone.
+"""
+
+import contextlib
+import dataclasses
+import sys
+import tempfile
+import time
+
+from benchmarks.common import add_only, parser, report
+from benchmarks.recipes import RECIPES, recipe
+
+_WORDS = {"source_unit": "words", "target_unit": "words", "shared_vocabulary": False, "tied_embeddings": False}
+_UNITS, _BATCH, _EPOCHS, _PATIENCE, _LIMIT = 256, 64, 30, 3, 50
+_TINY = {"epochs": 1, "pairs": 300, "units": 16, "embedding_units": 16, "vocabulary_size": 500}
+
+
+def main():
+    command = parser(__doc__, rounds=None)
+    command.add_argument("--recipe", choices=RECIPES, default="tatoeba-ko-en", help="(default: tatoeba-ko-en)")
+    command.add_argument("--data", metavar="FOLDER", help="where its files are, or folders with them")
+    add_only(command, SYSTEMS)
+    options = command.parse_args()
+    config = recipe(options.recipe, options.data, seed=options.seed, **(_TINY if options.quick else {}))
+    rows = []
+    for name in options.only or SYSTEMS:
+        rows.append({"name": name, **_measured(config, SYSTEMS[name])})
+        print(rows[-1], file=sys.stderr)
+    ours = {row["name"]: row["bleu"] for row in rows}.get("ours")
+    for row in rows:
+        row["ratio_to_ours"] = round(row["bleu"] / ours, 3) if ours else None
+    report(rows, options)
+
+
+def ours(config):
+    """Trains the recipe as `train.py` does; what it measured."""
+    from keras_attn.training import train
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        return train(config, folder)
+
+
+def stock_keras(config):
+    """Trains the tutorial's model; the same measures."""
+    import keras
+
+    from benchmarks.rivals.keras_decoding import stock_model
+    from keras_attn.data.encoded import EncodedPairs
+    from keras_attn.evaluation import measure, normalized_references
+    from keras_attn.training.preparing import learn_texts, load_parts, sources_and_references
+
+    config = dataclasses.replace(config, **_WORDS, vocabulary_size=None)
+    keras.utils.set_random_seed(config.seed)
+    parts = load_parts(config)
+    texts = learn_texts(config, parts.train)
+    model, greedy = stock_model(*(text.vocabulary_size for text in texts), _UNITS)
+    training, validation = (EncodedPairs(part, *texts) for part in (parts.train, parts.validation))
+    patience = keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True)
+    fitting = {"epochs": _EPOCHS, "callbacks": [patience], "verbose": 0}
+    model.fit(_random_batches(training, config.seed), validation_data=_random_batches(validation, 0), **fitting)
+    sources, references = sources_and_references(parts.test)
+    outputs = _greedy_outputs(greedy, texts, sources)
+    references = normalized_references(references, texts[1])
+    return measure(outputs, references, ("bleu", "chrf"), tokenizer=config.bleu_tokenizer) | {
+        "parameters": model.count_params()
+    }
+
+
+SYSTEMS = {"ours": ours, "stock-keras": stock_keras}
+
+
+def _measured(config, system):
+    started = time.perf_counter()
+    metrics = system(config)
+    seconds = round(time.perf_counter() - started)
+    return {name: metrics[name] for name in ("bleu", "chrf", "parameters")} | {"seconds": seconds}
+
+
+def _random_batches(encoded, seed):
+    """Batches of pairs of any length, drawn anew for each epoch, as a Keras data set."""
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+
+    class RandomBatches(keras.utils.PyDataset):
+        order = rng.permutation(len(encoded.lengths))
+
+        def __len__(self):
+            return -(-len(self.order) // _BATCH)
+
+        def __getitem__(self, index):
+            inputs, labels = encoded.read(self.order[index * _BATCH : (index + 1) * _BATCH])
+            return (inputs["source"], inputs["target"]), labels
+
+        def on_epoch_end(self):
+            self.order = rng.permutation(self.order)
+
+    return RandomBatches()
+
+
+def _greedy_outputs(greedy, texts, sources):
+    from keras_attn.text.sequences import source_ids
+
+    source_text, target_text = texts
+    outputs = []
+    for at in range(0, len(sources), _BATCH):
+        ids = greedy(source_ids(source_text, sources[at : at + _BATCH]).numpy(), _LIMIT)
+        outputs += [text.decode() for text in target_text.to_text(ids).numpy()]
+    return outputs
+
+
+if __name__ == "__main__":
+    sys.exit(main())
