@@ -3,9 +3,9 @@
     python -m benchmarks.tutorial --recipe tatoeba-ko-en --data FOLDER
     python -m benchmarks.tutorial --recipe tatoeba-en-es --only stock-keras --json tutorial.json
 
-The tutorial's way is Keras's own layers (256 units, attention by dot product) over words, random batches of 64, Adam at 0.001
-until the validation loss has not fallen for three epochs, and greedy search. Its words are cut, counted and joined again by
-this package, so that the difference is that of the models and their training alone.
+The tutorial's way is Keras's own layers (256 units, attention by dot product) over words where the recipe has subwords,
+random batches of 64, Adam at 0.001 until the validation loss has not fallen for three epochs, and greedy search. Its texts are
+cut, counted and joined again by this package, so that the difference is that of the models and their training.
 """
 
 import contextlib
@@ -13,11 +13,12 @@ import dataclasses
 import sys
 import tempfile
 import time
+import types
 
 from benchmarks.common import add_only, parser, report
 from benchmarks.recipes import RECIPES, recipe
 
-_WORDS = {"source_unit": "words", "target_unit": "words", "shared_vocabulary": False, "tied_embeddings": False}
+_OWN_VOCABULARIES = {"vocabulary_size": None, "shared_vocabulary": False, "tied_embeddings": False}
 _UNITS, _BATCH, _EPOCHS, _PATIENCE, _LIMIT = 256, 64, 30, 3, 50
 _TINY = {"epochs": 1, "pairs": 300, "units": 16, "embedding_units": 16, "vocabulary_size": 500}
 
@@ -28,18 +29,24 @@ def main():
     command.add_argument("--data", metavar="FOLDER", help="where its files are, or folders with them")
     add_only(command, SYSTEMS)
     options = command.parse_args()
+    from keras_attn.training.measuring import MEASURES
+
     config = recipe(options.recipe, options.data, seed=options.seed, **(_TINY if options.quick else {}))
     rows = []
     for name in options.only or SYSTEMS:
-        rows.append({"name": name, **_measured(config, SYSTEMS[name])})
+        started = time.perf_counter()
+        metrics = SYSTEMS[name](config)
+        figures = {figure: metrics[figure] for figure in (*MEASURES[config.measures], "parameters")}
+        rows.append({"name": name, **figures, "seconds": round(time.perf_counter() - started)})
         print(rows[-1], file=sys.stderr)
-    ours = {row["name"]: row["bleu"] for row in rows}.get("ours")
+    main_measure = next(iter(MEASURES[config.measures]))
+    ours = next((row[main_measure] for row in rows if row["name"] == "ours"), None)
     for row in rows:
-        row["ratio_to_ours"] = round(row["bleu"] / ours, 3) if ours else None
+        row["ratio_to_ours"] = round(row[main_measure] / ours, 3) if ours else None
     report(rows, options)
 
 
-def ours(config):
+def our_recipe(config):
     """Trains the recipe as `train.py` does; what it measured."""
     from keras_attn.training import train
 
@@ -47,16 +54,17 @@ def ours(config):
         return train(config, folder)
 
 
-def stock_keras(config):
+def tutorial(config):
     """Trains the tutorial's model; the same measures."""
     import keras
 
     from benchmarks.rivals.keras_decoding import stock_model
     from keras_attn.data.encoded import EncodedPairs
-    from keras_attn.evaluation import measure, normalized_references
+    from keras_attn.training.measuring import measured
     from keras_attn.training.preparing import learn_texts, load_parts, sources_and_references
 
-    config = dataclasses.replace(config, **_WORDS, vocabulary_size=None)
+    units = {side: getattr(config, side).replace("subwords", "words") for side in ("source_unit", "target_unit")}
+    config = dataclasses.replace(config, **units, **_OWN_VOCABULARIES)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
@@ -66,21 +74,11 @@ def stock_keras(config):
     fitting = {"epochs": _EPOCHS, "callbacks": [patience], "verbose": 0}
     model.fit(_random_batches(training, config.seed), validation_data=_random_batches(validation, 0), **fitting)
     sources, references = sources_and_references(parts.test)
-    outputs = _greedy_outputs(greedy, texts, sources)
-    references = normalized_references(references, texts[1])
-    return measure(outputs, references, ("bleu", "chrf"), tokenizer=config.bleu_tokenizer) | {
-        "parameters": model.count_params()
-    }
+    translations = [types.SimpleNamespace(text=output) for output in _greedy_outputs(greedy, texts, sources)]
+    return measured(config, references, translations, texts[1]) | {"parameters": model.count_params()}
 
 
-SYSTEMS = {"ours": ours, "stock-keras": stock_keras}
-
-
-def _measured(config, system):
-    started = time.perf_counter()
-    metrics = system(config)
-    seconds = round(time.perf_counter() - started)
-    return {name: metrics[name] for name in ("bleu", "chrf", "parameters")} | {"seconds": seconds}
+SYSTEMS = {"ours": our_recipe, "stock-keras": tutorial}
 
 
 def _random_batches(encoded, seed):

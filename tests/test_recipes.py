@@ -5,12 +5,13 @@ import pathlib
 import re
 import sys
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
-from benchmarks import ablations, quality
+from benchmarks import ablations, quality, tutorial
 from benchmarks.common import Skipped
 from benchmarks.recipes import RECIPES, recipe
 
@@ -93,3 +94,35 @@ def test_an_ablation_is_the_recipe_with_one_thing_changed(data, name):
     changed = {field for field in vars(before) if getattr(before, field) != getattr(after, field)}
     assert changed <= set(ablations.CHANGES[name])
     assert bool(changed) == (name != "recipe")
+
+
+def test_the_batches_of_the_tutorial_hold_each_pair_once_in_an_epoch_and_in_another_order_in_the_next(monkeypatch):
+    pytest.importorskip("tensorflow_text")
+    from keras_attn import learn_text_processor
+    from keras_attn.data.encoded import EncodedPairs
+
+    monkeypatch.setattr(tutorial, "_BATCH", 4)
+    words = [chr(ord("a") + number) for number in range(10)]
+    text = learn_text_processor(words, "words")
+    batches = tutorial._random_batches(EncodedPairs(zip(words, words), text, text), seed=0)
+    epochs = []
+    for _ in range(2):
+        sources = [source[:, 0] for (source, _), _ in map(batches.__getitem__, range(len(batches)))]
+        assert list(map(len, sources)) == [4, 4, 2]
+        epochs.append(np.concatenate(sources).tolist())
+        batches.on_epoch_end()
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(set(epochs[0])) and epochs[0] != epochs[1]
+
+
+@pytest.mark.slow
+def test_a_recipe_and_the_model_of_a_tutorial_are_measured_on_the_same_pairs(monkeypatch, tmp_path):
+    for module in ("tensorflow_text", "babel"):
+        pytest.importorskip(module)
+    monkeypatch.setattr(tutorial, "_UNITS", 8)
+    monkeypatch.setattr(tutorial, "_EPOCHS", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["tutorial", "--recipe", "dates", "--quick", "--json", "rows.json"])
+    tutorial.main()
+    ours, theirs = json.loads(pathlib.Path("rows.json").read_text())["rows"]
+    assert (ours["name"], theirs["name"]) == ("ours", "stock-keras")
+    assert 0 <= theirs["exact_match"] < 0.5 and theirs["parameters"] > 0

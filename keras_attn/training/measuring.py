@@ -4,8 +4,8 @@ from keras_attn import evaluation
 from keras_attn.decoding import BeamSearch
 from keras_attn.translator import Translator
 
-# What a run reports of its outputs, by the name of what they are.
-_MEASURES = {
+# What a run reports of its outputs, by the name of what they are; the first is the one to choose by.
+MEASURES = {
     "text": ("bleu", "chrf", "exact_match"),
     "strings": ("exact_match",),
     "pronunciations": evaluation.PRESETS["pronunciations"],
@@ -26,6 +26,6 @@ def measured(config, references, translations, target_text):
     return evaluation.measure(
         [translation.text for translation in translations],
         evaluation.normalized_references(references, target_text),
-        _MEASURES[config.measures],
+        MEASURES[config.measures],
         tokenizer=config.bleu_tokenizer,
     )
