@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_attn import functional
 from keras_attn.errors import InputError
-from keras_attn.ids import NEVER_WRITTEN, START
+from keras_attn.ids import NEVER_WRITTEN, START, UNKNOWN
 from keras_attn.tables import text_width, visible
 
 # Scores without weights of their own, which need nothing but query and keys.
@@ -198,32 +198,52 @@ def _steps(translator, text, head):
     return tokens, _explained(translator, source, tokens, head)
 
 
+def head_weights(translator, translation):
+    """Where each head looked for each token of a translation; what `Translator.head_weights` does."""
+    attention = getattr(translator.model, "decoder", None) and translator.model.decoder.attention
+    if attention is None or attention.heads == 1:
+        return np.asarray(translation.attention)[None]
+    source = _ids(translator.source_text, translation.source_tokens)
+    tokens = _ids(translator.target_text, translation.tokens)
+    looks = _looks(translator.model, ops.convert_to_tensor([source], "int32"), tokens)
+    weights = [ops.convert_to_numpy(weights[0, :, 0]) for _, _, _, weights, _ in looks]
+    return np.array(weights, "float32").reshape(-1, attention.heads, len(source)).swapaxes(0, 1)
+
+
 def _explained(translator, source, tokens, head):
-    model, attention = translator.model, translator.model.decoder.attention
-    memory, state = model.encode(source)
+    heads = translator.model.decoder.attention.heads
 
     def of_this_head(tensor):
-        return ops.convert_to_numpy(ops.cast(tensor[0, head - 1] if attention.heads > 1 else tensor[0], "float32"))
+        return ops.convert_to_numpy(ops.cast(tensor[0, head - 1] if heads > 1 else tensor[0], "float32"))
 
-    for number, (last, chosen) in enumerate(zip([START, *tokens], tokens)):
-        last = ops.convert_to_tensor([last])
-        query = ops.expand_dims(model.decoder.query(last, state), 1)
-        scores = attention.scores(query, memory, state["history"])
-        _, weights = attention(query, memory.values, mask=memory.mask, keys=memory.keys, history=state["history"])
-        logits, state, _ = model.step(last, state, memory)
+    looks = _looks(translator.model, source, tokens)
+    for number, (chosen, (memory, query, scores, weights, logits)) in enumerate(zip(tokens, looks)):
         yield _explanation(
             ops.convert_to_numpy(ops.cast(query[0, 0], "float32")),
             of_this_head(memory.keys),
             of_this_head(memory.values),
             of_this_head(scores)[0],
             of_this_head(weights)[0],
-            attention.score.formula,
-            attention.alignment.formula,
+            translator.model.decoder.attention.score.formula,
+            translator.model.decoder.attention.alignment.formula,
             source_tokens=_tokens(translator.source_text, source[0]),
             written=_tokens(translator.target_text, tokens[:number]),
             candidates=_candidates(translator.target_text, logits[0]),
             chosen=_tokens(translator.target_text, [chosen])[0],
         )
+
+
+def _looks(model, source, tokens):
+    """For each token of a target: memory, query, scores and weights of all heads, and the logits that come of them."""
+    attention = model.decoder.attention
+    memory, state = model.encode(source)
+    for last in [START, *tokens][: len(tokens)]:
+        last = ops.convert_to_tensor([last])
+        query = ops.expand_dims(model.decoder.query(last, state), 1)
+        scores = attention.scores(query, memory, state["history"])
+        _, weights = attention(query, memory.values, mask=memory.mask, keys=memory.keys, history=state["history"])
+        logits, state, _ = model.step(last, state, memory)
+        yield memory, query, scores, weights, logits
 
 
 def _explanation(query, keys, values, scores, weights, score_formula, weight_formula, **context):
@@ -263,6 +283,11 @@ def _array(name, given, dimensions):
 def _tokens(processor, ids):
     tokens = processor.to_tokens(ops.convert_to_tensor(ids, "int32")[None]) if len(ids) else []
     return [token.decode() for row in np.array(tokens) for token in row]
+
+
+def _ids(processor, tokens):
+    numbers = {token: number for number, token in enumerate(processor.tokens)}
+    return [numbers.get(token, UNKNOWN) for token in tokens]
 
 
 def _candidates(processor, logits):

@@ -213,6 +213,20 @@ class Translator:
 
         return explain_step(self, text, step, head)
 
+    def head_weights(self, translation):
+        """Where each head looked for each token of a translation; `attention` has their mean.
+
+        Args:
+            translation: a `Translation` of this translator.
+
+        Returns:
+            float32 `(heads, len(tokens), len(source_tokens))`. An ensemble and a model without attention count as one
+            head. A token that was written for an unknown one counts as itself where the vocabulary has it.
+        """
+        from keras_attn.explain import head_weights
+
+        return head_weights(self, translation)
+
     def save(self, folder):
         """Writes `model.keras`, `source_text.json`, `target_text.json` and `about.json` into a folder, for `load`."""
         folder = pathlib.Path(folder)

@@ -135,6 +135,35 @@ def test_each_head_is_explained_by_itself(translator_with):
     np.testing.assert_allclose(np.mean(heads, axis=0), translation.attention[1], atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, slow({"wiring": "bahdanau"}), slow({"input_feeding": True})])
+def test_head_weights_are_those_of_each_head_and_their_mean_is_the_attention(translator_with, options):
+    translator = translator_with(attention=Attention("scaled-dot", heads=2), **options)
+    found = translator.translate(["ab cd", "d?"])  # with a character that the vocabulary lacks
+    for text, translation in zip(["ab cd", "d?"], found):
+        weights = translator.head_weights(translation)
+        assert weights.shape == (2, *translation.attention.shape) and weights.dtype == "float32"
+        np.testing.assert_allclose(weights.mean(axis=0), translation.attention, atol=1e-6)
+        for head in (1, 2):
+            steps = [translator.explain(text, step, head).weights for step in range(1, len(translation.tokens) + 1)]
+            np.testing.assert_allclose(weights[head - 1], steps, atol=1e-6)
+    (scored,) = translator.score(["ab cd"], ["dcba"])
+    np.testing.assert_allclose(translator.head_weights(scored).mean(axis=0), scored.attention, atol=1e-6)
+    unknown, replaced = (translator.head_weights(scored._replace(tokens=[word, "b"])) for word in ("[UNK]", "word"))
+    np.testing.assert_array_equal(replaced, unknown)
+    (empty,) = translator.translate([""])
+    assert translator.head_weights(empty).shape == (2, 0, 1)
+
+
+def test_where_there_are_no_several_heads_the_attention_counts_as_one(translator_with):
+    from keras_attn import Ensemble, Translator
+
+    one, two = translator_with(), translator_with(attention=Attention("scaled-dot", heads=2))
+    together = Translator(Ensemble([two.model, two.model]), two.source_text, two.target_text, max_length=6)
+    for translator in (one, together, translator_with(wiring="none")):
+        (translation,) = translator.translate(["ab cd"])
+        np.testing.assert_array_equal(translator.head_weights(translation), translation.attention[None])
+
+
 def test_the_table_of_a_translation_names_its_words_and_sums_up_what_is_long(translator_with):
     translator = translator_with()
     table = str(translator.explain("ab cd ab cd", step=2))

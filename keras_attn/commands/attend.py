@@ -12,6 +12,7 @@ EXAMPLES = """\
   %(prog)s --model runs/dates "25 décembre 1997" --output attention.png
   %(prog)s --model runs/dates "25 décembre 1997" --lines --dark --output alignment.svg
   %(prog)s --model runs/dates "25 décembre 1997" 1997-12-25 --output attention.html
+  %(prog)s --model runs/dates "25 décembre 1997" --beam 5 --n-best 3 --output hypotheses.html
   %(prog)s --model runs/dates "25 décembre 1997" --max-length 12 --output decoding.gif
 """
 
@@ -30,7 +31,7 @@ def add_options(command):
         help="add the entropy of each target token and the coverage of each source token",
     )
     command.add_argument("--dark", action="store_true", help="light on dark; a page follows the reader's own setting")
-    add_search(command, n_best="draw the N best, with .html")
+    add_search(command, n_best="let the reader of a page .html choose among the N best")
 
 
 def run(options):
@@ -55,7 +56,7 @@ def run(options):
         from keras_attn.files import write_text
         from keras_attn.html import attention_page
 
-        write_text(options.output, attention_page(translations, title=options.text))
+        write_text(options.output, attention_page([translations], translator.head_weights, title=options.text))
     else:
         _draw(translations[0], options)
     print(translations[0].text)

@@ -2,13 +2,14 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
 from helpers import slow
 from samples import SEARCH, SOURCES, TARGETS, read
 
-from keras_attn import Translator
+from keras_attn import Attention, AttentionSeq2Seq, Translator
 from keras_attn.aligning import from_pharaoh, merge
 
 
@@ -124,4 +125,22 @@ def test_a_page_shows_the_n_best(run, searcher):
     found = searcher.n_best(["25 décembre 1997"])[0]
     run(f'attend --model runs/dates "25 décembre 1997" {SEARCH} --output a.html')
     page = pathlib.Path("a.html").read_text(encoding="utf-8")
-    assert len(found) == 2 and all(f"{each.score:.2f}"[1:] in page for each in found)
+    assert len(found) == 2 and page.count("<section>") == 1
+    for place, each in enumerate(found, 1):
+        assert f'<h2 lang="" dir="auto">{each.text or "(empty)"}</h2>' in page
+        assert f"hypothesis {place} of 2, score −{-each.score:.2f}<" in page
+
+
+def test_a_page_shows_every_head(run, translator):
+    texts = translator.source_text, translator.target_text
+    model = AttentionSeq2Seq(
+        *(text.vocabulary_size for text in texts), units=8, attention=Attention("scaled-dot", heads=2)
+    )
+    model.build()
+    Translator(model, *texts).save("runs/heads")
+    run('attend --model runs/heads "5 Mai" 19 --output a.html')
+    several = Translator(model, *texts)
+    (scored,) = several.score(["5 Mai"], ["19"])
+    shown = re.findall(r"--w:([^\"]*)", pathlib.Path("a.html").read_text(encoding="utf-8").partition("<table>")[2])
+    expected = [scored.attention, *several.head_weights(scored)]
+    np.testing.assert_allclose(list(map(float, shown)), np.ravel(expected), rtol=1e-4)
