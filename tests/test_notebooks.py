@@ -1,5 +1,7 @@
+import itertools
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -9,8 +11,23 @@ ENGLISH = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.ste
 # The cell with the parameters of each notebook, small.
 SMALL = {
     "attention_by_hand": "SAMPLES = 100",
+    "attention_zoo": 'PAIRS = 320\nEPOCHS = 1\nSCORES = ["dot", "scaled-dot"]\nWIRINGS = ["luong", "bahdanau", "none"]\n'
+    "SEEDS = [0]",
     "date_translator": "PAIRS = 400\nEPOCHS = 1",
+    "sentence_translator": 'FILE = "pairs.tsv"\nPAIRS = 400\nHELD_OUT = 20\nUNITS = 16\nEPOCHS = 1',
 }
+
+
+def write_sentence_pairs(path):
+    """Six hundred lines English<TAB>Spanish, in which some Spanish sentences have two translations."""
+    who = [("I", "yo"), ("you", "tú"), ("we", "nosotros"), ("Mary", "María"), ("John", "Juan"), ("they", "ellas")]
+    what = [("ate", "comer"), ("saw", "ver"), ("bought", "comprar"), ("sold", "vender")]
+    thing = [("an apple", "una manzana"), ("the book", "el libro"), ("two houses", "dos casas"), ("a dog", "un perro")]
+    thing.append(("the red door", "la puerta roja"))
+    when = [("today", "hoy"), ("at night", "de noche"), ("in the morning", "por la mañana"), ("every day", "cada día")]
+    lines = ["\t".join(map(" ".join, zip(*words))) for words in itertools.product(who, what, thing, when)]
+    lines += [line.replace("every day", "daily") for line in lines if "every day" in line]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def read(name):
@@ -63,8 +80,8 @@ def test_a_notebook_opens_in_colab_installs_what_it_needs_and_has_hidden_answers
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """A function that runs a notebook from top to bottom with small settings, in a folder of its own, once."""
-    # Without one of the last two, a notebook itself would go and install something.
-    for module in ("nbclient", "ipykernel", "nbformat", "tensorflow_text", "babel"):
+    # Without one of the last three, a notebook itself would go and install something.
+    for module in ("nbclient", "ipykernel", "nbformat", "tensorflow_text", "babel", "sacrebleu", "sentencepiece"):
         pytest.importorskip(module, reason=f"the notebooks need {module} to run: pip install -e '.[test]'")
     import nbclient
     import nbformat
@@ -78,6 +95,7 @@ def executed(tmp_path_factory):
         (parameters,) = filter(is_parameters, notebook.cells)
         parameters.source = SMALL[name]
         folder = tmp_path_factory.mktemp("notebook")
+        write_sentence_pairs(folder / "pairs.tsv")  # as small as the parameters, and no download
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
             patch.setenv("IPYTHONDIR", str(folder / "ipython"))
@@ -106,6 +124,34 @@ def test_the_numbers_by_hand_are_those_of_the_lesson(executed):
 
 
 @pytest.mark.slow
+def test_each_score_of_the_zoo_is_that_of_numpy_and_dot_with_wide_values_costs_as_much_as_general(executed):
+    notebook = executed("attention_zoo")  # whose own check of each score would have stopped it
+    cells = ("dot", "scaled", "general", "cosine", "additive", "normalized", "location")
+    names = [printed(notebook, cell).split()[0] for cell in cells]
+    lines = (line.split() for line in printed(notebook, "sizes").splitlines()[1:])
+    parameters = {name: counts for name, *counts in lines}
+    assert names == list(parameters)
+    assert parameters["dot"] == ["0", "8,192"] and parameters["general"] == ["4,096", "8,192"]
+
+
+@pytest.mark.slow
+def test_every_row_of_the_zoo_is_trained_and_luong_goes_through_all_positions_at_once(executed):
+    notebook = executed("attention_zoo")
+    rows = [tuple(line.split()[:3]) for line in printed(notebook, "rows").splitlines()[1:]]
+    trained = [("dot", "luong"), ("scaled-dot", "luong"), ("scaled-dot", "bahdanau"), ("-", "none")]
+    assert rows == [(*names, "0") for names in trained]
+    feeds_back = {line.split()[0]: line.split()[1] for line in printed(notebook, "timing-table").splitlines()[1:]}
+    assert feeds_back == {"luong": "False", "bahdanau": "True", "none": "False"}
+
+
+@pytest.mark.slow
+def test_every_picture_of_the_zoo_is_shown_once(executed):
+    notebook = executed("attention_zoo")
+    names = ("same-vectors", "sharpness-plot", "alignments-plot", "heads-plot", "timing-plot", "curves", "maps")
+    assert [pictures(notebook, name) for name in names] == [1] * len(names)
+
+
+@pytest.mark.slow
 def test_the_loop_written_by_hand_says_what_the_translator_says(executed):
     assert "equal: 50 of 50" in printed(executed("date_translator"), "translator")
 
@@ -119,3 +165,31 @@ def test_every_attention_map_is_shown_once(executed):
 def test_the_export_says_the_same_in_a_fresh_process(executed):
     notebook = executed("date_translator")
     assert printed(notebook, "fresh").strip() == printed(notebook, "export").strip() != ""
+
+
+@pytest.mark.slow
+def test_sentences_are_split_without_a_leak_and_batched_with_less_padding(executed):
+    notebook = executed("sentence_translator")
+    by_pair, by_sentence = (int(line.split(":")[1].split()[0]) for line in printed(notebook, "split").splitlines())
+    assert by_pair > by_sentence == 0
+    as_they_come, of_like_length = map(int, re.findall(r"(\d+) % of them", printed(notebook, "padding")))
+    assert as_they_come > of_like_length
+
+
+@pytest.mark.slow
+def test_every_picture_of_the_sentence_translator_is_shown_once(executed):
+    notebook = executed("sentence_translator")
+    assert [pictures(notebook, name) for name in ("padding-plot", "fit", "by-length", "maps")] == [1] * 4
+
+
+@pytest.mark.slow
+def test_a_repetition_that_is_forbidden_is_not_written(executed):
+    shares = re.findall(r"repeat themselves (\d+) %", printed(executed("sentence_translator"), "remedies"))
+    assert len(shares) == 4 and shares[-1] == "0"
+
+
+@pytest.mark.slow
+def test_the_saved_and_the_exported_sentence_translator_say_the_same(executed):
+    notebook = executed("sentence_translator")
+    assert "equal after loading: True" in printed(notebook, "save")
+    assert "equal from the export: True" in " ".join(printed(notebook, "export").split())
