@@ -7,6 +7,7 @@ The notebook is executed with its own settings, in a folder that is deleted afte
 
 import base64
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -32,22 +33,34 @@ def main():
 def rendered(cell, pictures):
     """The parts of the page that a cell becomes; its pictures are written."""
     if cell.cell_type == "markdown":
-        yield cell.source
+        yield for_a_page(cell.source)
         return
     yield f"```python\n{cell.source}\n```"
     printed = ""
     for number, output in enumerate(cell.outputs):
-        if output.get("name") == "stderr":
-            continue
         data = output.get("data", {})
-        printed += output.get("text", "") if "image/png" in data or not data else data.get("text/plain", "") + "\n"
-        if "image/png" in data:
+        if output.get("name") == "stdout":
+            printed += output.text
+        elif "image/png" in data:
             picture = pictures / f"{cell.id}-{number}.png"
             picture.write_bytes(base64.b64decode(data["image/png"]))
             yield from _fenced(printed)
-            printed = ""
             yield f"![{cell.id}]({pictures.name}/{picture.name})"
+            printed = ""
+        elif "text/plain" in data:
+            printed += data["text/plain"] + "\n"
     yield from _fenced(printed)
+
+
+def for_a_page(text):
+    """The text of a notebook, without the way into Colab, with what is hidden still read as Markdown."""
+    text = re.sub(
+        r"\[!\[Open Colab.*?give it this file\.",
+        f"This is `notebooks/{NAME}.ipynb` after a run.",
+        text,
+        flags=re.DOTALL,
+    )
+    return text.replace("<details>", '<details markdown="1">')
 
 
 def _fenced(printed):

@@ -1,4 +1,7 @@
-"""What the pages of the documentation site show must work as it stands there (`docs/serving.md` has its own test)."""
+"""What the pages of the documentation site show must work as it stands there.
+
+`docs/serving.md` has its own test; `docs/date_translator.md` is a notebook after a run, which is tested as a notebook.
+"""
 
 import importlib
 import json
@@ -23,7 +26,7 @@ yaml = pytest.importorskip("yaml")
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
-OURS = {name: text for name, text in PAGES.items() if name != "serving.md"}
+OURS = {name: text for name, text in PAGES.items() if name not in ("serving.md", "date_translator.md")}
 BLOCKS = {
     name: re.findall(r"```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", text, re.DOTALL) for name, text in OURS.items()
 }
@@ -173,6 +176,18 @@ def test_every_link_and_picture_is_there(page):
         path, _, anchor = target.partition("#")
         if "://" not in target:
             assert (DOCS / page).parent.joinpath(path).is_file() if path else anchor, target
+
+
+def test_the_notebook_after_its_run_is_the_notebook():
+    sys.path.insert(0, str(DOCS))
+    try:
+        render = pytest.importorskip("render", reason="docs/render.py needs nbclient")
+    finally:
+        sys.path.remove(str(DOCS))
+    page, end = PAGES["date_translator.md"], 0
+    for cell in json.loads((ROOT / "notebooks" / "date_translator.ipynb").read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        end = page.index(render.for_a_page(source) if cell["cell_type"] == "markdown" else source, end)
 
 
 def pages_of(entries):
