@@ -4,6 +4,7 @@ import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.transforms import Bbox
 
 from keras_attn.drawing import finish, font_families, paper, upright_where_short
 from keras_attn.errors import InputError
@@ -14,6 +15,8 @@ from keras_attn.tables import in_percent, length_range, measure_name, text_width
 _CELL_INCHES = 0.26
 _LABEL_POINTS = 10
 _ROWS_WITH_NUMBERS, _NUMBERS_IN_A_ROW = 16, 6
+_SMALLEST_MAP_INCHES = (1.4, 0.8)
+_LABELS_INCHES = (1.6, 1.2)
 _MARGIN_INCHES = 0.6
 _LETTER_INCHES = 0.085
 _FAINTEST = 0.02
@@ -74,8 +77,8 @@ def plot_attention_grid(panels, path=None, columns=3, margins=False, dark=False)
 def _grid(panels, columns, margins):
     rows = -(-len(panels) // columns)
     more = _MARGIN_INCHES if margins else 0
-    wide = max(max(3, 1.6 + more + _CELL_INCHES * len(source_tokens)) for _, _, source_tokens, _ in panels)
-    high = max(max(2, 1.2 + more + _CELL_INCHES * len(target_tokens)) for _, _, _, target_tokens in panels)
+    wide, high = np.max([_inches(len(source), len(target)) for _, _, source, target in panels], axis=0)
+    wide, high = wide + _LABELS_INCHES[0] + more, high + _LABELS_INCHES[1] + more
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * wide, rows * high), layout="constrained", squeeze=False
     )
@@ -93,6 +96,11 @@ def _grid(panels, columns, margins):
     return figure
 
 
+def _inches(columns, rows):
+    """Width and height of a map."""
+    return np.maximum(np.multiply(_CELL_INCHES, (columns, rows)), _SMALLEST_MAP_INCHES)
+
+
 def _refuse_another_shape(weights, source_tokens, target_tokens):
     shape = (len(target_tokens), len(source_tokens))
     if tuple(weights.shape) != shape:
@@ -103,6 +111,8 @@ def _refuse_another_shape(weights, source_tokens, target_tokens):
 
 
 def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
+    if not weights.size:  # what has no rows or no columns cannot be drawn: one without weight stands in
+        weights = np.zeros([max(length, 1) for length in weights.shape])
     image = axes.imshow(weights, vmin=0, vmax=1, aspect="auto")
     for ticks, tokens in ((axes.set_xticks, source_tokens), (axes.set_yticks, target_tokens)):
         ticks(range(len(tokens)), [visible(token) for token in tokens], **font)
@@ -121,16 +131,30 @@ def _draw_margins(axes, weights):
     """Bars along the right and the lower edge: entropy of the rows, coverage of the columns."""
     rows, columns = weights.shape
     positive = np.where(weights > 0, weights, 1)
-    right = axes.inset_axes([1.02, 0, _MARGIN_INCHES / (_CELL_INCHES * max(columns, 1)), 1])
+    right, below = (_beside(axes, side) for side in ("right", "below"))
     right.barh(range(rows), -(positive * np.log(positive)).sum(axis=1), color=_BARS, height=0.7)
     right.set(ylim=axes.get_ylim(), yticks=[], xlim=(0, max(np.log(max(columns, 2)), 0.1)), xlabel="entropy")
-    height = _MARGIN_INCHES / (_CELL_INCHES * max(rows, 1))
-    below = axes.inset_axes([0, -height - 0.02, 1, height])
-    below.bar(range(columns), weights.sum(axis=0), color=_BARS, width=0.7)
-    below.set(xlim=axes.get_xlim(), xticks=[], ylabel="coverage")
+    coverage = weights.sum(axis=0)
+    below.bar(range(columns), coverage, color=_BARS, width=0.7)
+    below.set(xlim=axes.get_xlim(), xticks=[], ylim=(0, 1.05 * max(coverage.max(initial=0), 0.1)), ylabel="coverage")
     for panel in (right, below):
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=_LABEL_POINTS - 2)
+
+
+def _beside(axes, side):
+    """A panel along one side of a map, as deep in inches however large the layout makes the map."""
+
+    def place(panel, renderer):
+        left, bottom, right, top = axes.get_position().extents
+        wide, high = np.array([_MARGIN_INCHES, _MARGIN_INCHES]) / axes.figure.get_size_inches()
+        if side == "right":
+            return Bbox.from_extents(right + 0.1 * wide, bottom, right + 1.1 * wide, top)
+        return Bbox.from_extents(left, bottom - 1.1 * high, right, bottom - 0.1 * high)
+
+    panel = axes.inset_axes([0, 0, 1, 1], facecolor="none")  # the labels of one may reach into the other
+    panel.set_axes_locator(place)
+    return panel
 
 
 def plot_alignment(weights, source_tokens, target_tokens, path=None, title=None, dark=False):

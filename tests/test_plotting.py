@@ -95,8 +95,13 @@ def test_weights_of_another_shape_are_refused_with_both_shapes():
         plot_attention(np.ones((2, 3)), ["a", "b"], ["x", "y"])
 
 
-def test_a_translation_without_tokens_is_drawn_too(tmp_path):
-    plot_attention(np.zeros((0, 1)), ["[END]"], [], path=tmp_path / "attention.png")
+@pytest.mark.parametrize("margins", [False, True])
+@pytest.mark.parametrize("source, target", [("a", ""), ("", ""), ("a", "b"), ("abcdefgh", "b"), ("a", "bcdefghi")])
+def test_a_translation_of_a_token_or_none_is_drawn_without_a_warning(source, target, margins, tmp_path):
+    weights = np.full((len(target), len(source)), 1 / max(len(source), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_attention(weights, list(source), list(target), path=tmp_path / "attention.png", margins=margins)
 
 
 def test_the_loss_curve_has_a_point_for_each_epoch(tmp_path):
