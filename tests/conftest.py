@@ -16,6 +16,18 @@ def seed():
     np.random.seed(0)
 
 
+@pytest.fixture(scope="module")
+def unoptimized_graphs():
+    """For tests of files, options and texts: TensorFlow takes longer to optimize the graph of a tiny model than to run it.
+
+    Tests of numbers do without this, and see the graphs that a user gets.
+    """
+    tf = pytest.importorskip("tensorflow")
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -11,6 +11,8 @@ from keras_attn import AttentionSeq2Seq, InputError, Translator, animate_transla
 from keras_attn.explain import explain_step, explain_steps
 from keras_attn.text import CharacterProcessor
 
+pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
+
 LETTERS = CharacterProcessor("abcd ")
 
 

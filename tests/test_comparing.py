@@ -8,6 +8,8 @@ from keras_attn import InputError, cli
 from keras_attn.config import TrainingConfig
 from keras_attn.training.comparing import table, variants
 
+pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
+
 CONFIG = TrainingConfig()
 
 

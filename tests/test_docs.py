@@ -21,6 +21,8 @@ from keras_attn.cli import main, options_of
 from keras_attn.commands import COMMANDS
 from keras_attn.config import TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
+
 yaml = pytest.importorskip("yaml")
 
 ROOT = pathlib.Path(__file__).parents[1]

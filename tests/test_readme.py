@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from helpers import numbers
 
+pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
+
 pytest.importorskip("tensorflow_text")
 pytest.importorskip("babel")
 

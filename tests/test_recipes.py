@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
+
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 

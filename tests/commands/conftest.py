@@ -18,6 +18,11 @@ from keras_attn.config import TrainingConfig
 from keras_attn.text import learn_text_processor
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick(unoptimized_graphs):
+    pass
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """A folder with the runs and files that the examples name."""
