@@ -1,5 +1,3 @@
-import sys
+from keras_attn.cli import run_and_exit
 
-from keras_attn.cli import main
-
-sys.exit(main())
+run_and_exit()

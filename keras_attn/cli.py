@@ -1,6 +1,7 @@
 """The command line: options from the arguments and a file, and every error of the user as one sentence."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import pathlib
@@ -19,6 +20,26 @@ def main(arguments=None):
     Args:
         arguments: a list of strings; `None` takes those of the process.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def run_and_exit(arguments=None):
+    """The same for a process that ends with it."""
+    try:
+        sys.exit(_run(arguments))
+    except KeyboardInterrupt:
+        # A thread of TensorFlow's may be reading training data through Python. To take the interpreter down around it
+        # crashes or hangs now and then, so the process ends as it is; all that was to be written has been.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(130)
+
+
+def _run(arguments):
     # TensorFlow's remarks about the machine, before the first output.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _open_closed_streams()
@@ -42,7 +63,7 @@ def main(arguments=None):
         return 2
     except KeyboardInterrupt:
         print(f"\n{options.prog}: interrupted.{options.after_interruption(options)}", file=sys.stderr)
-        return 130
+        raise
 
 
 def options_of(arguments):

@@ -1,5 +1,6 @@
 """`attend`: a picture of where a model looks."""
 
+import argparse
 import pathlib
 
 from keras_attn.commands.common import add_models, add_output, refuse_no_picture, translator_of
@@ -12,7 +13,7 @@ EXAMPLES = """\
   %(prog)s --model runs/dates "25 décembre 1997" --output attention.png
   %(prog)s --model runs/dates "25 décembre 1997" --lines --dark --output alignment.svg
   %(prog)s --model runs/dates "25 décembre 1997" 1997-12-25 --output attention.html
-  %(prog)s --model runs/dates "25 décembre 1997" --beam 5 --n-best 3 --output hypotheses.html
+  %(prog)s --model runs/dates "25 décembre 1997" --beam 5 --n-best 3 --html hypotheses.html
   %(prog)s --model runs/dates "25 décembre 1997" --max-length 12 --output decoding.gif
 """
 
@@ -24,6 +25,9 @@ def add_options(command):
     )
     add_models(command)
     add_output(command, "the picture: .png, .svg, .pdf, a page .html, or the decoding step by step .gif")
+    command.add_argument(
+        "--html", dest="output", type=_page, metavar="FILE.html", help="the same as --output FILE.html"
+    )
     command.add_argument("--lines", action="store_true", help="lines between the sentences instead of a heatmap")
     command.add_argument(
         "--margins",
@@ -32,6 +36,12 @@ def add_options(command):
     )
     command.add_argument("--dark", action="store_true", help="light on dark; a page follows the reader's own setting")
     add_search(command, n_best="let the reader of a page .html choose among the N best")
+
+
+def _page(path):
+    if pathlib.Path(path).suffix.lower() != ".html":
+        raise argparse.ArgumentTypeError(f"{path} does not end in .html; --output takes other pictures.")
+    return path
 
 
 def run(options):

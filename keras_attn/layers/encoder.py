@@ -12,7 +12,6 @@ class Encoder(keras.layers.Layer):
     Args:
         embedding: `TokenEmbedding`.
         stack: `RecurrentStack`.
-        dropout: share of the values that training sets to zero.
 
     Call arguments:
         source: int `(batch, source_length)`.
@@ -26,11 +25,10 @@ class Encoder(keras.layers.Layer):
     Source: Bahdanau et al. 2015, section 3.2.
     """
 
-    def __init__(self, embedding, stack, dropout=0.0, **kwargs):
+    def __init__(self, embedding, stack, **kwargs):
         super().__init__(**kwargs)
         self.embedding = part(embedding)
         self.stack = part(stack)
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     @property
     def memory_units(self):
@@ -47,13 +45,8 @@ class Encoder(keras.layers.Layer):
         self.stack.build((*source_shape, self.embedding.units))
 
     def call(self, source, mask, training=None):
-        values, state = self.stack(self.embedding(source, training=training), mask=mask, training=training)
-        return self.dropout(values, training=training), state
+        return self.stack(self.embedding(source, training=training), mask=mask, training=training)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "embedding": keras.layers.serialize(self.embedding),
-            "stack": keras.layers.serialize(self.stack),
-            "dropout": self.dropout.rate,
-        }
+        own = {"embedding": keras.layers.serialize(self.embedding), "stack": keras.layers.serialize(self.stack)}
+        return {**super().get_config(), **own}

@@ -41,8 +41,7 @@ class AttentionSeq2Seq(keras.Model):
         residual: whether each layer's input is added to its output, see `RecurrentStack`. `None`: with the wiring
             `"gnmt"`, as in its paper.
         layer_normalization: whether each recurrent layer's output is normalised.
-        dropout: share of each recurrent layer's input, of the encoder's values and of the attentional vector that
-            training sets to zero.
+        dropout: share of each recurrent layer's input and of the attentional vector that training sets to zero.
         token_dropout: share of the tokens whose embedding training sets to zero as a whole.
         recurrent_dropout: share of the recurrent states that training hides, the same at all positions.
         tied_softmax: whether the target embedding is also the matrix of the softmax.
@@ -143,7 +142,7 @@ class AttentionSeq2Seq(keras.Model):
                 "layers."
             )
         self.coverage_loss = coverage_loss
-        self.encoder = Encoder(source_embedding, encoder_stack, dropout, **policy)
+        self.encoder = Encoder(source_embedding, encoder_stack, **policy)
         self.bridge = Bridge(units, decoder_layers, bridge, **policy)
         self.decoder = Decoder(
             target_embedding,

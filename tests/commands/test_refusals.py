@@ -77,6 +77,7 @@ def contents():
         ("attend --model runs/dates x", "The picture needs a place; add --output FILE"),
         ("attend --model runs/dates x --output answers.txt", "answers.txt is no picture; give a path that ends in"),
         ("attend --model runs/dates x --output picture", "picture is no picture; give a path that ends in .png"),
+        ("attend --model runs/dates x --html a.png", "a.png does not end in .html"),
         ("attend --model runs/dates x y --beam 2 --output a.png", "--beam is for a search, but the target is given"),
         ("attend --model runs/dates x --beam 2 --n-best 2 --output a.png", "--n-best is for a page"),
         ("attend --model runs/dates x y --output a.gif", "A .gif shows how the model decodes, but the target is given"),

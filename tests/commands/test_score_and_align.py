@@ -123,7 +123,7 @@ def test_a_picture_of_a_given_target(run):
 
 def test_a_page_shows_the_n_best(run, searcher):
     found = searcher.n_best(["25 décembre 1997"])[0]
-    run(f'attend --model runs/dates "25 décembre 1997" {SEARCH} --output a.html')
+    run(f'attend --model runs/dates "25 décembre 1997" {SEARCH} --html a.html')
     page = pathlib.Path("a.html").read_text(encoding="utf-8")
     assert len(found) == 2 and page.count("<section>") == 1
     for place, each in enumerate(found, 1):
