@@ -1,3 +1,4 @@
+import collections
 import os
 import pathlib
 import random
@@ -7,6 +8,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Files with the most slow tests come first, so that in the end no process waits for another with a long one."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
