@@ -82,26 +82,20 @@ SYSTEMS = {"ours": our_recipe, "stock-keras": tutorial}
 
 
 def _random_batches(encoded, seed):
-    """Batches of pairs of any length, drawn anew for each epoch, as a Keras data set."""
-    import keras
+    """Batches of pairs of any length, drawn anew in every epoch, as a data set."""
     import numpy as np
+    import tensorflow as tf
 
     rng = np.random.default_rng(seed)
 
-    class RandomBatches(keras.utils.PyDataset):
+    def epoch():
         order = rng.permutation(len(encoded.lengths))
+        for start in range(0, len(order), _BATCH):
+            inputs, labels = encoded.read(order[start : start + _BATCH])
+            yield (inputs["source"], inputs["target"]), labels
 
-        def __len__(self):
-            return -(-len(self.order) // _BATCH)
-
-        def __getitem__(self, index):
-            inputs, labels = encoded.read(self.order[index * _BATCH : (index + 1) * _BATCH])
-            return (inputs["source"], inputs["target"]), labels
-
-        def on_epoch_end(self):
-            self.order = rng.permutation(self.order)
-
-    return RandomBatches()
+    ids = tf.TensorSpec((None, None), "int32")
+    return tf.data.Dataset.from_generator(epoch, output_signature=((ids, ids), ids)).prefetch(2)
 
 
 def _greedy_outputs(greedy, texts, sources):
