@@ -44,10 +44,8 @@ def stock_model(source_size, target_size, units):
     The search has two models of the same layers: one that reads, and one that writes a token further.
     """
     layers = keras.layers
-    embed_source, embed_target = (
-        layers.Embedding(source_size, units, mask_zero=True),
-        layers.Embedding(target_size, units),
-    )
+    embed_source = layers.Embedding(source_size, units, mask_zero=True)
+    embed_target = layers.Embedding(target_size, units)
     read = layers.Bidirectional(layers.GRU(units, return_sequences=True))
     keys = layers.Dense(units, use_bias=False)
     write = layers.GRU(units, return_sequences=True, return_state=True)
