@@ -61,7 +61,7 @@ def somewhere(tmp_path, monkeypatch):
         ("--alignment monotonic --heads 2", "a monotonic alignment follows one row of weights"),
         ("--attention additive --coverage --heads 2", "coverage follows one row of weights"),
         ("--heads 3", "3 heads cannot share 128 units"),
-        ("--tied-softmax", "the embedding has 64 units and the decoder 128"),
+        ("--tied-softmax --wiring gnmt", "the embedding has 64 units and the decoder 128"),
         ("--bridge copy", "the encoder's has 256 units and the decoder's 128"),
         ("--residual", "residual connections go between layers of one size"),
     ],

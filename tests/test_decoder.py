@@ -14,6 +14,7 @@ WIRINGS = {
     "gnmt": {"wiring": "gnmt"},
     "none": {"wiring": "none", "attention": None},
 }
+READING_OUT = ["luong", "luong with input feeding", "bahdanau"]
 WITH_ATTENTION = [name for name in WIRINGS if name != "none"]
 
 
@@ -42,8 +43,13 @@ class InNumpy:
         self.cells = [layer.get_weights() for layer in decoder.stack.recurrent]
         self.keys = values @ numbers(decoder.attention.score.projection.kernel) if decoder.attention else None
         self.tanh_layer = decoder.attentional and decoder.attentional.get_weights()
+        self.output_units = decoder.output_units
         self.embeddings = numbers(decoder.embedding.table.embeddings)
-        self.softmax_layer = decoder.logits.get_weights()
+        if decoder.logits:
+            self.softmax_layer = decoder.logits.get_weights()
+        else:
+            self.softmax_layer = self.embeddings.T, numbers(decoder.embedding.bias)
+            self.embeddings = self.embeddings * self.embeddings.shape[1] ** 0.5
 
     def look(self, query):
         self.weights = softmax(self.keys @ query)
@@ -81,7 +87,7 @@ class InNumpy:
         return hidden, [hidden]
 
     def logits(self, wiring, tokens, states):
-        step, output, outputs = getattr(self, wiring.replace(" ", "_")), np.zeros(4), []
+        step, output, outputs = getattr(self, wiring.replace(" ", "_")), np.zeros(self.output_units), []
         kernel, bias = self.softmax_layer
         for token in tokens:
             output, states = step(self.embeddings[token], states, output)
@@ -89,11 +95,11 @@ class InNumpy:
         return np.array(outputs)
 
 
-@pytest.mark.parametrize("wiring", WIRINGS)
-def test_each_wiring_equals_numpy(rng, wiring):
+@pytest.mark.parametrize("wiring, tied", [(name, False) for name in WIRINGS] + [(name, True) for name in READING_OUT])
+def test_each_wiring_equals_numpy(rng, wiring, tied):
     two_layers = {"layers": 2, "residual": True} if wiring == "gnmt" else {}
     values = rng.normal(size=(2, 3, 6)).astype("float32")
-    decoder, state, memory = built_with_inputs(rng, values, stack=two_layers, **WIRINGS[wiring])
+    decoder, state, memory = built_with_inputs(rng, values, tied=tied, stack=two_layers, **WIRINGS[wiring])
     logits, weights = decoder(TARGET, state, memory)
     assert logits.shape == (2, 4, 12) and weights.shape == (2, 4, 3)
     for row, source_length in enumerate(MASK.sum(1)):
@@ -195,7 +201,7 @@ def test_a_tied_embedding_is_the_matrix_of_the_logits(rng):
         ({"attention": None}, "wiring='luong' needs an attention"),
         ({"wiring": "bahdanau", "input_feeding": True}, "input_feeding.*'bahdanau'"),
         ({"wiring": "none", "attention": None, "input_feeding": True}, "input_feeding.*'none'"),
-        ({"embedding_units": 5, "tied": True}, "5 units and the decoder 4"),
+        ({"wiring": "gnmt", "tied": True}, "5 units and the decoder 4"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(options, message):

@@ -65,10 +65,11 @@ class Decoder(keras.layers.Layer):
         self.input_feeding = input_feeding
         policy = {"dtype": self.dtype_policy}
         self.dropout = keras.layers.Dropout(dropout, **policy)
-        units = self.stack.units
+        # What the softmax sees is as wide as the embedding where that is its matrix.
+        self.output_units = self.embedding.units if self.embedding.tied else self.stack.units
         self.attentional = None
         if self.wiring.readout:
-            self.attentional = keras.layers.Dense(units, activation="tanh", name="attentional", **policy)
+            self.attentional = keras.layers.Dense(self.output_units, activation="tanh", name="attentional", **policy)
         self.logits = None
         if not self.embedding.tied:
             self.logits = keras.layers.Dense(self.embedding.vocabulary_size, name="logits", **policy)
@@ -90,13 +91,13 @@ class Decoder(keras.layers.Layer):
         joined = {"none": 0, "first": 1, "all": self.stack.layers}[self.wiring.context_joins]
         side_units = [context_units] * joined + [0] * (self.stack.layers - joined)
         if self.input_feeding:
-            side_units[0] = units
+            side_units[0] = self.output_units
         self.stack.build((None, None, self.embedding.units), side_units)
         if self.attentional is not None:
             sizes = {"hidden": units, "context": context_units, "embedded": self.embedding.units}
             self.attentional.build((None, None, sum(sizes[name] for name in self.wiring.readout)))
         if self.logits is not None:
-            self.logits.build(hidden_shape)
+            self.logits.build((None, None, self.output_units))
 
     def remember(self, values, mask):
         """The memory of a source sentence, its keys projected once for all steps.
@@ -121,7 +122,7 @@ class Decoder(keras.layers.Layer):
         if self.attention is not None:
             state["history"] = self.attention.first_history(memory)
         if self.input_feeding:
-            state["attentional"] = ops.zeros_like(recurrent[0][0])
+            state["attentional"] = self._no_outputs(recurrent)
         return state
 
     def call(self, target, state, memory, training=None):
@@ -170,7 +171,7 @@ class Decoder(keras.layers.Layer):
             return {"output": output, "weights": weights}, state
 
         outputs = {
-            "output": ops.zeros_like(state["recurrent"][-1][0]),
+            "output": self._no_outputs(state["recurrent"]),
             "weights": ops.zeros_like(memory.mask, "float32"),
         }
         if training:
@@ -201,6 +202,10 @@ class Decoder(keras.layers.Layer):
         if self.input_feeding:
             new_state["attentional"] = output
         return output, new_state, weights
+
+    def _no_outputs(self, recurrent):
+        """Zeros in the form of what the softmax sees: `(batch, output_units)`."""
+        return ops.zeros((ops.shape(recurrent[0][0])[0], self.output_units), self.compute_dtype)
 
     def _previous_query(self, state):
         layer = {"previous top": -1, "previous bottom": 0}[self.wiring.asks]
@@ -243,10 +248,11 @@ class Decoder(keras.layers.Layer):
                 f"input_feeding hands on the attentional vector of wiring='luong', but wiring is {self.wiring_name!r}; "
                 f"leave one of them out."
             )
-        if self.embedding.tied and self.embedding.units != self.stack.units:
+        if self.embedding.tied and not self.wiring.readout and self.embedding.units != self.stack.units:
             raise InputError(
-                f"A softmax that is tied to the target embedding needs vectors of one size, but the embedding has "
-                f"{self.embedding.units} units and the decoder {self.stack.units}; make embedding_units equal to units."
+                f"With wiring={self.wiring_name!r} the softmax sees the decoder's state itself; tied to the target "
+                f"embedding it needs vectors of one size, but the embedding has {self.embedding.units} units and the "
+                f"decoder {self.stack.units}; make embedding_units equal to units."
             )
 
     def get_config(self):

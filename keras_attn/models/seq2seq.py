@@ -21,7 +21,7 @@ class AttentionSeq2Seq(keras.Model):
 
     Args:
         source_vocabulary_size, target_vocabulary_size: how many ids there are, specials included.
-        units: size of each recurrent state and of the attentional vector.
+        units: size of each recurrent state, and of the attentional vector unless the softmax is tied.
         embedding_units: size of the embeddings; `units` if `None`.
         encoder_layers, decoder_layers: how many recurrent layers.
         cell: `"gru"` or `"lstm"`.
@@ -44,7 +44,8 @@ class AttentionSeq2Seq(keras.Model):
         dropout: share of each recurrent layer's input and of the attentional vector that training sets to zero.
         token_dropout: share of the tokens whose embedding training sets to zero as a whole.
         recurrent_dropout: share of the recurrent states that training hides, the same at all positions.
-        tied_softmax: whether the target embedding is also the matrix of the softmax.
+        tied_softmax: whether the target embedding is also the matrix of the softmax; the attentional vector then has its
+            size.
         tied_embeddings: whether source and target have one embedding, for a vocabulary that they share.
 
     Call arguments:
