@@ -46,13 +46,15 @@ def test_each_sentence_keeps_its_place_whenever_it_ends():
     lasts = np.array([3, 1, 4, 1, 5, 9, 2, 6], "int32")
 
     def step(time, rows, kept, written):
-        return kept, written.write(time, tf.scatter_nd(rows[:, None], kept, [8]))
+        return kept, tf.tensor_scatter_nd_add(written, rows[:, None], tf.ones_like(rows)), kept
 
     def unfinished(time, rows, kept, written):
         return time < tf.gather(lasts, rows)
 
-    written = tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None])
-    seen = while_sentences_last(step, unfinished, tf.range(8) + 100, written).stack().numpy()
-    assert len(seen) == 9
+    outputs = tf.TensorSpec([None], tf.int32)
+    asked, seen = while_sentences_last(step, unfinished, tf.range(8) + 100, tf.zeros([8], tf.int32), outputs)
+    assert seen.shape == (9, 8)
     for place, last in enumerate(lasts):
-        assert (seen[:last, place] == place + 100).all()
+        steps = int(asked[place])  # the last ones may be too many: it leaves when half of the batch does
+        assert last <= steps < 2 * last + 2
+        np.testing.assert_array_equal(seen[:, place], [place + 100] * steps + [0] * (9 - steps))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
-from keras_attn.decoding.loop import in_the_batch, while_sentences_last
+from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.tokens import at_least_one_column, marked, most_probable
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
@@ -47,10 +47,8 @@ class GreedyDecoder:
         memory, state = self.model.encode(source)
         limits = length_limits(source, self.max_length)
         kept = _Kept(tf.fill(tf.shape(limits), START), limits <= 0, limits, state, memory)
-        written = _Written(
-            tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None]),
-            tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None]),
-            tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None, None]),
+        outputs = _Outputs(
+            tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.float32)
         )
 
         def unfinished(_time, _rows, kept, _written):
@@ -63,19 +61,15 @@ class GreedyDecoder:
             tokens = tf.argmax(tf.where(never, float("-inf"), logits), axis=1, output_type=tf.int32)
             largest, gain = most_probable(logits)
             gains = (tf.gather(logits, tokens, batch_dims=1) - largest) + gain
-            new = _Written(
+            given = _Outputs(
                 tf.where(kept.finished, PADDING, tokens),
                 tf.where(kept.finished, 0.0, gains),
                 tf.where(kept.finished[:, None], 0.0, weights),
             )
-            batch = tf.shape(source)[0]
-            written = _Written(
-                *(array.write(time, in_the_batch(rows, tensor, batch)) for array, tensor in zip(written, new))
-            )
             finished = kept.finished | (tokens == END) | (time + 1 >= kept.limits)
-            return kept._replace(tokens=tokens, finished=finished, state=state), written
+            return kept._replace(tokens=tokens, finished=finished, state=state), written, given
 
-        tokens, gains, weights = (array.stack() for array in while_sentences_last(step, unfinished, kept, written))
+        _, (tokens, gains, weights) = while_sentences_last(step, unfinished, kept, (), outputs)
         gains = tf.transpose(gains)[:, None]
         total = tf.reduce_sum(gains, axis=2)
         weights = tf.transpose(weights, [1, 0, 2])[:, None]
@@ -92,8 +86,8 @@ class _Kept(NamedTuple):
     memory: Any
 
 
-class _Written(NamedTuple):
-    """What a step writes for each sentence of the batch."""
+class _Outputs(NamedTuple):
+    """What a step gives of each sentence that is still there."""
 
     tokens: Any
     gains: Any

@@ -3,48 +3,67 @@
 import tensorflow as tf
 
 
-def while_sentences_last(step, unfinished, kept, written):
+def while_sentences_last(step, unfinished, kept, written, outputs):
     """Repeats a step until every sentence is finished.
 
     As soon as half of the sentences are, they leave and the others go on as a smaller batch, so that a finished
-    sentence costs no more than the ones that are still being written.
+    sentence costs no more than the ones that are still being written. A stage is what lies between: the steps over the
+    same sentences.
 
     Args:
-        step: `step(time, rows, kept, written) -> kept, written`.
+        step: `step(time, rows, kept, written) -> kept, written, outputs`.
         unfinished: `unfinished(time, rows, kept, written) -> boolean (rows,)`.
         kept: what belongs to the sentences that are still there, a structure of tensors `(rows, ...)`.
-        written: what the steps write for all sentences, a structure of tensors and `TensorArray`s.
+        written: what the steps write for all sentences, a structure of tensors.
+        outputs: what each step gives of the sentences that are still there, a structure of `tf.TensorSpec`s
+            `(rows, ...)`.
 
     `time` counts the steps, and `rows`, int32, holds the place of each remaining sentence in the batch.
 
     Returns:
-        `written` after the last step. There is one step at least, even for an empty batch: a `TensorArray` without
-        elements cannot be stacked.
+        `written` after the last step, and the outputs of all steps, tensors `(steps, batch, ...)` with zeros for the
+        sentences that had left. There is one step at least, even for an empty batch: a `TensorArray` without elements
+        cannot be stacked.
     """
+    batch = tf.shape(tf.nest.flatten(kept)[0])[0]
 
-    def most_are_unfinished(*loop):
-        lasting = tf.reduce_sum(tf.cast(unfinished(*loop), tf.int32))
-        return (loop[0] == 0) | (2 * lasting > tf.size(loop[1]))
+    def arrays():
+        return tf.nest.map_structure(
+            lambda spec: tf.TensorArray(spec.dtype, 0, dynamic_size=True, element_shape=spec.shape), outputs
+        )
 
-    def one_step(time, rows, kept, written):
-        return time + 1, rows, *step(time, rows, kept, written)
-
-    def any_are_left(time, rows, _kept, _written):
+    def any_are_left(time, rows, _kept, _written, _given):
         return (time == 0) | (tf.size(rows) > 0)
 
-    def until_half_have_left(*loop):
-        time, rows, kept, written = tf.while_loop(most_are_unfinished, one_step, loop)
+    def stage(start, rows, kept, written, given):
+        def most_are_unfinished(time, kept, written, _of_stage):
+            lasting = tf.reduce_sum(tf.cast(unfinished(time, rows, kept, written), tf.int32))
+            return (time == 0) | (2 * lasting > tf.size(rows))
+
+        def one_step(time, kept, written, of_stage):
+            kept, written, new = step(time, rows, kept, written)
+            write = tf.nest.map_structure(lambda array, tensor: array.write(time - start, tensor), of_stage, new)
+            return time + 1, kept, written, write
+
+        loop = start, kept, written, arrays()
+        time, kept, written, of_stage = tf.while_loop(most_are_unfinished, one_step, loop)
+        given = tf.nest.map_structure(
+            lambda array, new: array.scatter(tf.range(start, time), _in_the_batch(rows, new.stack(), batch)),
+            given,
+            of_stage,
+        )
         staying = tf.where(unfinished(time, rows, kept, written))[:, 0]
         rows, kept = tf.nest.map_structure(lambda tensor: tf.gather(tensor, staying), (rows, kept))
-        return time, rows, kept, written
+        return time, rows, kept, written, given
 
-    rows = tf.range(tf.shape(tf.nest.flatten(kept)[0])[0])
-    *_, written = tf.while_loop(any_are_left, until_half_have_left, (tf.constant(0), rows, kept, written))
-    return written
+    loop = tf.constant(0), tf.range(batch), kept, written, arrays()
+    *_, written, given = tf.while_loop(any_are_left, stage, loop)
+    return written, tf.nest.map_structure(lambda array: array.stack(), given)
 
 
-def in_the_batch(rows, tensor, batch):
-    """What belongs to some sentences in the place that they have in the batch, and zeros for the others:
-    `(rows, ...)` to `(batch, ...)`."""
-    shape = tf.concat([[batch], tf.shape(tensor)[1:]], axis=0)
-    return tf.ensure_shape(tf.scatter_nd(rows[:, None], tensor, shape), [None, *tensor.shape[1:]])
+def _in_the_batch(rows, tensor, batch):
+    """What belongs to some sentences in the places that they have in the batch, and zeros for the others:
+    `(steps, rows, ...)` to `(steps, batch, ...)`."""
+    places = tf.scatter_nd(rows[:, None], tf.range(tf.size(rows)) + 1, [batch])
+    after_zeros = tf.pad(tensor, [[0, 0], [1, 0]] + [[0, 0]] * (tensor.shape.rank - 2))
+    return tf.gather(after_zeros, places, axis=1)

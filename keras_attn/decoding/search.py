@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
-from keras_attn.decoding.loop import in_the_batch, while_sentences_last
+from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
 from keras_attn.decoding.tokens import at_least_one_column, most_probable
 from keras_attn.errors import InputError
@@ -117,24 +117,18 @@ class Search:
             state=state,
             memory=memory,
         )
-        written = _Written(
-            ended=no_targets(batch, count, steps, source_length),
-            weights=tf.TensorArray(tf.float32, steps, element_shape=[None, None, None]),
-        )
+        ended = no_targets(batch, count, steps, source_length)
 
-        def unfinished(time, rows, kept, written):
-            worst = tf.reduce_min(tf.gather(written.ended.score, rows), axis=1)
+        def unfinished(time, rows, kept, ended):
+            worst = tf.reduce_min(tf.gather(ended.score, rows), axis=1)
             return (time < steps) & (self._bound(kept, length_penalty) > worst)
 
-        def step(time, rows, kept, written):
+        def step(time, rows, kept, ended):
             kept, leaving, attended = self._step(time, kept, length_penalty)
-            return kept, _Written(
-                ended=best_so_far(written.ended, rows, leaving),
-                weights=written.weights.write(time, in_the_batch(rows, attended, batch)),
-            )
+            return kept, best_so_far(ended, rows, leaving), attended
 
-        written = while_sentences_last(step, unfinished, kept, written)
-        return as_hypotheses(written.ended, written.weights.stack())
+        attended = tf.TensorSpec([None, None, None], tf.float32)
+        return as_hypotheses(*while_sentences_last(step, unfinished, kept, ended, attended))
 
     def _step(self, time, kept, length_penalty):
         """Continues the targets of the remaining sentences by one token.
@@ -186,13 +180,6 @@ class _Kept(NamedTuple):
     beam: Any
     state: Any
     memory: Any
-
-
-class _Written(NamedTuple):
-    """What the steps write for the whole batch: the targets that have ended, and where each place of the beam looked."""
-
-    ended: Any
-    weights: Any
 
 
 def _side_by_side(tensor, width):

@@ -92,17 +92,17 @@ def as_hypotheses(ended, weights):
         ended: `Targets`, the best first.
         weights: float32 `(steps, batch, width, source_length)`, where each place of the beam looked.
     """
-    real = ended.tokens != PADDING
+    longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(ended.tokens != PADDING, tf.int32), axis=2)), 1)
+    tokens, gains, slots = (tensor[:, :, :longest] for tensor in (ended.tokens, ended.gains, ended.slots))
     # A target had another place in the beam at each step.
     by_sentence = tf.transpose(weights, [1, 2, 0, 3])
-    steps = tf.broadcast_to(tf.range(tf.shape(real)[2]), tf.shape(real))
-    attended = tf.gather_nd(by_sentence, tf.stack([ended.slots, steps], axis=-1), batch_dims=1)
-    longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(real, tf.int32), axis=2)), 1)
+    steps = tf.broadcast_to(tf.range(longest), tf.shape(slots))
+    attended = tf.gather_nd(by_sentence, tf.stack([slots, steps], axis=-1), batch_dims=1)
     found = ended.score > NEVER
     return Hypotheses(
-        ended.tokens[:, :, :longest],
+        tokens,
         tf.where(found, ended.total, 0.0),
-        tf.where(real[..., None], attended, 0.0)[:, :, :longest],
+        tf.where((tokens != PADDING)[..., None], attended, 0.0),
         tf.where(found, ended.score, 0.0),
-        ended.gains[:, :, :longest],
+        gains,
     )
