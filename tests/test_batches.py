@@ -160,6 +160,10 @@ def test_a_pass_without_its_last_batch_does_not_use_an_epoch_up(pairs):
     assert spelled_pairs(dataset)[:29] == beginning
 
 
+def test_no_tuning_of_the_pipeline_holds_up_the_end_of_an_epoch(pairs):
+    assert batched(pairs[:30], seed=5, batch_size=10).options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("seed", [None, 5])
 @pytest.mark.parametrize("batch_size, last", [(8, 3), (59, 0), (5000, 1003)])
 def test_all_batches_but_one_have_the_batch_size(pairs, seed, batch_size, last):

@@ -35,6 +35,14 @@ def stock_keras(options):
 MODELS = {"ours": ours, "stock-keras": stock_keras}
 
 
+def untuned(dataset):
+    """The dataset without TensorFlow's tuning, whose thread can hold up the end of a pass for as long as the pass took:
+    a matter of chance that has nothing to do with the model."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def trainer(options):
     """The model of a rival, and a function that makes a step on each batch of a list and returns the mean loss."""
     if options.get("precision"):
@@ -47,8 +55,8 @@ def trainer(options):
 
     def fit(batches):
         arranged = lambda: (arrange(*batch) for batch in batches)
-        dataset = tf.data.Dataset.from_generator(arranged, output_signature=signature)
-        return model.fit(dataset.prefetch(2), verbose=0).history["loss"][0]
+        dataset = tf.data.Dataset.from_generator(arranged, output_signature=signature).prefetch(2)
+        return model.fit(untuned(dataset), verbose=0).history["loss"][0]
 
     return model, fit
 

@@ -40,7 +40,7 @@ def add_options(command):
 
 def _page(path):
     if pathlib.Path(path).suffix.lower() != ".html":
-        raise argparse.ArgumentTypeError(f"{path} does not end in .html; --output takes other pictures.")
+        raise argparse.ArgumentTypeError(f"{path} does not end in .html; --output takes other pictures")
     return path
 
 

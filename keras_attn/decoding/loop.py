@@ -27,38 +27,39 @@ def while_sentences_last(step, unfinished, kept, written, outputs):
     """
     batch = tf.shape(tf.nest.flatten(kept)[0])[0]
 
-    def arrays():
-        return tf.nest.map_structure(
-            lambda spec: tf.TensorArray(spec.dtype, 0, dynamic_size=True, element_shape=spec.shape), outputs
-        )
-
-    def any_are_left(time, rows, _kept, _written, _given):
+    def any_are_left(time, rows, _kept, _written, _of_all):
         return (time == 0) | (tf.size(rows) > 0)
 
-    def stage(start, rows, kept, written, given):
+    def stage(start, rows, kept, written, of_all):
         def most_are_unfinished(time, kept, written, _of_stage):
             lasting = tf.reduce_sum(tf.cast(unfinished(time, rows, kept, written), tf.int32))
             return (time == 0) | (2 * lasting > tf.size(rows))
 
         def one_step(time, kept, written, of_stage):
             kept, written, new = step(time, rows, kept, written)
-            write = tf.nest.map_structure(lambda array, tensor: array.write(time - start, tensor), of_stage, new)
-            return time + 1, kept, written, write
+            of_stage = tf.nest.map_structure(lambda array, tensor: array.write(time - start, tensor), of_stage, new)
+            return time + 1, kept, written, of_stage
 
-        loop = start, kept, written, arrays()
+        loop = start, kept, written, _arrays(outputs)
         time, kept, written, of_stage = tf.while_loop(most_are_unfinished, one_step, loop)
-        given = tf.nest.map_structure(
-            lambda array, new: array.scatter(tf.range(start, time), _in_the_batch(rows, new.stack(), batch)),
-            given,
-            of_stage,
+        steps = tf.range(start, time)
+        of_all = tf.nest.map_structure(
+            lambda array, new: array.scatter(steps, _in_the_batch(rows, new.stack(), batch)), of_all, of_stage
         )
         staying = tf.where(unfinished(time, rows, kept, written))[:, 0]
         rows, kept = tf.nest.map_structure(lambda tensor: tf.gather(tensor, staying), (rows, kept))
-        return time, rows, kept, written, given
+        return time, rows, kept, written, of_all
 
-    loop = tf.constant(0), tf.range(batch), kept, written, arrays()
-    *_, written, given = tf.while_loop(any_are_left, stage, loop)
-    return written, tf.nest.map_structure(lambda array: array.stack(), given)
+    loop = tf.constant(0), tf.range(batch), kept, written, _arrays(outputs)
+    *_, written, of_all = tf.while_loop(any_are_left, stage, loop)
+    return written, tf.nest.map_structure(lambda array: array.stack(), of_all)
+
+
+def _arrays(specs):
+    """An empty array for each output, which grows by an element with each step."""
+    return tf.nest.map_structure(
+        lambda spec: tf.TensorArray(spec.dtype, 0, dynamic_size=True, element_shape=spec.shape), specs
+    )
 
 
 def _in_the_batch(rows, tensor, batch):

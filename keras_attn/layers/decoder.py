@@ -37,6 +37,9 @@ class Decoder(keras.layers.Layer):
         input_feeding: whether the attentional vector joins the next position's input (`"luong"` alone).
         dropout: share of the attentional vector that training sets to zero.
 
+    The attentional vector has `output_units`: those of the embedding where that is tied, as its matrix is the softmax's,
+    and otherwise those of the stack.
+
     Call arguments:
         target: int `(batch, target_length)`, beginning with the start token.
         state: from `first_state`.
@@ -65,7 +68,6 @@ class Decoder(keras.layers.Layer):
         self.input_feeding = input_feeding
         policy = {"dtype": self.dtype_policy}
         self.dropout = keras.layers.Dropout(dropout, **policy)
-        # What the softmax sees is as wide as the embedding where that is its matrix.
         self.output_units = self.embedding.units if self.embedding.tied else self.stack.units
         self.attentional = None
         if self.wiring.readout:
