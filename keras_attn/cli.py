@@ -1,11 +1,13 @@
 """The command line: options from the arguments and a file, and every error of the user as one sentence."""
 
+import _thread
 import argparse
 import contextlib
 import importlib
 import os
 import pathlib
 import sys
+import threading
 
 from keras_attn.commands import COMMANDS
 from keras_attn.commands.config_file import with_file
@@ -28,6 +30,7 @@ def main(arguments=None):
 
 def run_and_exit(arguments=None):
     """The same for a process that ends with it."""
+    sys.unraisablehook = _interrupt_again
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
@@ -37,6 +40,15 @@ def run_and_exit(arguments=None):
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(130)
+
+
+def _interrupt_again(ignored):
+    """Python ignores what is raised while it throws an object away, even an interruption, and goes on: so another one
+    follows, which finds it elsewhere."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _run(arguments):

@@ -164,6 +164,30 @@ def test_pairs_of_which_one_side_is_missing_are_refused():
         TrainingConfig(test_target="x")
 
 
+INTERRUPTED_WHILE_AN_OBJECT_GOES = """
+import signal, time
+from keras_attn import cli
+
+class Passing:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def goes_on(arguments):
+    Passing()
+    for _ in range(250):
+        time.sleep(0.1)
+
+cli._run = goes_on
+cli.run_and_exit([])
+"""
+
+
+def test_an_interruption_is_heard_even_where_python_ignores_exceptions():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_WHILE_AN_OBJECT_GOES], capture_output=True, timeout=60)
+    assert done.returncode == 130
+    assert b"ignored" not in done.stderr
+
+
 def test_help_needs_neither_keras_nor_tensorflow():
     command = [sys.executable, "-X", "importtime", "-m", "keras_attn", "train", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
