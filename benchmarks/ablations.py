@@ -25,6 +25,7 @@ CHANGES = {
     "score-cosine": {"attention": "cosine"},
     "score-additive": {"attention": "additive"},
     "score-normalized-additive": {"attention": "normalized-additive"},
+    "score-location": {"attention": "location"},
     "four-heads": {"heads": 4},
     "alignment-local-p": {"alignment": "local-p"},
     "alignment-monotonic": {"alignment": "monotonic"},
