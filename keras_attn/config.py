@@ -176,7 +176,7 @@ TASK_DEFAULTS = {
         "units": 128,
         "embedding_units": 64,
         "dropout": 0.0,
-        "epochs": 5,
+        "epochs": 4,
         "learning_rate": 3e-3,
         "label_smoothing": 0.0,
         "measures": "strings",
