@@ -82,7 +82,7 @@ class Batches:
         if self._plan.tokens_per_batch is None:  # otherwise each epoch has another number
             delivered = delivered.apply(tf.data.experimental.assert_cardinality(len(self)))
         options = tf.data.Options()
-        # TensorFlow's thread that tunes a pipeline sleeps longer and longer, up to a minute, and at the end of an epoch
-        # the iterator's end often waits until it wakes. Tuning would also prefetch once more, after the counting.
+        # TensorFlow's thread that tunes a pipeline sleeps longer and longer, up to a minute, and the end of an epoch often
+        # waits until it wakes. Tuning would also prefetch once more, after the counting.
         options.autotune.enabled = False
         return delivered.with_options(options)
