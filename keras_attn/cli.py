@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import pathlib
+import signal
 import sys
 import threading
 
@@ -30,7 +31,8 @@ def main(arguments=None):
 
 def run_and_exit(arguments=None):
     """The same for a process that ends with it."""
-    sys.unraisablehook = _interrupt_again
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
@@ -42,13 +44,13 @@ def run_and_exit(arguments=None):
         os._exit(130)
 
 
-def _interrupt_again(ignored):
-    """Python ignores what is raised while it throws an object away, even an interruption, and goes on: so another one
-    follows, which finds it elsewhere."""
-    if issubclass(ignored.exc_type, KeyboardInterrupt):
-        threading.Timer(0.1, _thread.interrupt_main).start()
-    else:
-        sys.__unraisablehook__(ignored)
+def _interrupt(number, frame):
+    """Interrupts, and again two seconds later if the process is still there then: what is raised while an object goes is
+    ignored by Python, and a bare `except`, such as Keras has around the opening of a file, takes it for a failure."""
+    again = threading.Timer(2, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
+    raise KeyboardInterrupt
 
 
 def _run(arguments):
