@@ -39,6 +39,13 @@ def somewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def trained_alone(monkeypatch):
+    """For tests of what training keeps: nothing is exported or drawn, which takes longer than the training."""
+    monkeypatch.setattr(Translator, "export", lambda *_, **__: None)
+    monkeypatch.setattr("keras_attn.training.run.plot_attention", lambda *_: None)
+
+
 def losses(folder):
     return json.loads(pathlib.Path(folder, "checkpoint", "progress.json").read_text())["history"]["loss"]
 
@@ -134,7 +141,7 @@ def test_turned_pairs_are_split_by_what_the_model_reads(somewhere):
     assert sum(map(len, sources)) == 60
 
 
-def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, capsys):
+def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, trained_alone, capsys):
     run = ["train", "--pairs", "200", "--epochs", "1", *TINY, "--output", "run"]
     assert cli.main([*run, "--keep-epochs", "1"]) == 0
     assert pathlib.Path("run", "epochs", "epoch-001.keras").is_file()
@@ -155,7 +162,7 @@ def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, capsys):
     [("", True), ("--ema 0.9 --keep-epochs 2", False)],  # or its models alone, which are written before it
 )
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
-    somewhere, monkeypatch, capsys, options, second_epoch_is_kept
+    somewhere, trained_alone, capsys, options, second_epoch_is_kept
 ):
     from keras_attn.training import checkpoint
 
@@ -169,11 +176,10 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
         if epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", interrupt_at_the_second)
-    assert cli.main([*run, "--output", "interrupted"]) == 130
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoint, "on_epoch_end", interrupt_at_the_second)
+        assert cli.main([*run, "--output", "interrupted"]) == 130
     assert "--output interrupted --resume" in capsys.readouterr().err
-    monkeypatch.chdir(somewhere)
     assert isinstance(Translator.load("interrupted")("1 May 1999"), str)
     assert cli.main(["train", "--output", "interrupted", "--resume"]) == 0
     assert losses("interrupted") == losses("whole")
@@ -211,7 +217,7 @@ def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somew
     assert isinstance(Translator.load("run")("1 May 1999"), str)
 
 
-def test_a_run_in_bfloat16_leaves_a_model_in_float32(somewhere):
+def test_a_run_in_bfloat16_leaves_a_model_in_float32(somewhere, trained_alone):
     options = ["--tsv", "pairs.tsv", "--epochs", "1", "--vocabulary-size", "40", *TINY]
     policy = keras.config.dtype_policy()
     assert cli.main(["train", *options, "--precision", "mixed_bfloat16", "--output", "half"]) == 0
