@@ -1,4 +1,4 @@
-"""What each part of a recipe is worth: the recipe, and the same with one thing changed, after the same number of epochs.
+"""What each part of a recipe is worth: the recipe, and the same with one thing changed, all small and for a few epochs.
 
     python -m benchmarks.ablations --json ablations.json --plot by-length.svg
     python -m benchmarks.ablations --only recipe,no-attention,words --epochs 6
@@ -50,11 +50,12 @@ def main():
     command = parser(__doc__, rounds=None)
     command.add_argument("--recipe", choices=RECIPES, default="multi30k-en-de", help="(default: multi30k-en-de)")
     command.add_argument("--data", metavar="FOLDER", help="where its files are, or folders with them")
-    command.add_argument("--epochs", type=int, default=4, help="of each row (default: 4)")
+    command.add_argument("--epochs", type=int, default=3, help="of each row (default: 3)")
+    command.add_argument("--units", type=int, default=256, help="of each row (default: 256)")
     command.add_argument("--plot", metavar="FILE", help="draw BLEU by the length of the source")
     add_only(command, CHANGES)
     options = command.parse_args()
-    size = {"epochs": options.epochs, "seed": options.seed}
+    size = {"epochs": options.epochs, "units": options.units, "embedding_units": options.units, "seed": options.seed}
     if options.quick:
         size |= {"epochs": 1, "pairs": 300, "units": 16, "embedding_units": 16, "vocabulary_size": 500}
     rows, curves, signature = [], {}, None

@@ -38,11 +38,13 @@ class TrainingConfig:
     vocabulary_size: int | None = _option("different ids on each side at most", metavar="N", minimum=5)
     normalization: str = _option("Unicode form", "NFKC", choices=("NFKC", "NFC", "NFKD", "NFD"))
     lower_case: bool = _option("turn capitals into small letters", False)
-    shared_vocabulary: bool = _option("learn one vocabulary from both sides", False)
+    shared_vocabulary: bool | None = _option("learn one vocabulary from both sides (default: where both have subwords)")
 
     # Model
     units: int | None = _option("size of the recurrent states", metavar="N", minimum=1)
-    embedding_units: int | None = _option("size of the embeddings", metavar="N", minimum=1)
+    embedding_units: int | None = _option(
+        "size of the embeddings (default: that of --units; 64 for dates)", metavar="N", minimum=1
+    )
     layers: int = _option("recurrent layers of encoder and decoder each", 1, metavar="N", minimum=1)
     cell: str = _option("recurrent cell", "gru", choices=("gru", "lstm"))
     bidirectional: str | None = _option(
@@ -84,12 +86,15 @@ class TrainingConfig:
     attention_dropout: float = _option(
         "share of attention weights that training sets to zero", 0.0, metavar="P", minimum=0, below=1
     )
-    tied_softmax: bool = _option("use the target embedding as the matrix of the softmax", False)
-    tied_embeddings: bool = _option("one embedding for both sides (with --shared-vocabulary)", False)
+    tied_softmax: bool | None = _option(
+        "use the target embedding as the matrix of the softmax (default: with --shared-vocabulary, where --units and "
+        "--embedding-units are equal)"
+    )
+    tied_embeddings: bool | None = _option("one embedding for both sides (default: with --shared-vocabulary)")
 
     # Training
     epochs: int | None = _option(
-        "passes over the training pairs at most (default: ten, or what makes 4,000 batches)", metavar="N", minimum=1
+        "passes over the training pairs at most (default: ten, or what makes 8,000 batches)", metavar="N", minimum=1
     )
     monitor: str = _option(
         "the best epoch is the one with the best validation loss, or with the best outputs of greedy search for the "
@@ -140,9 +145,12 @@ class TrainingConfig:
     def resolved(self):
         """The same with every `None` that the task decides filled in."""
         dataset = self.dataset or (None if self.tsv or self.source else "dates")
-        defaults = TASK_DEFAULTS["dates" if dataset == "dates" else "text"]
-        chosen = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return dataclasses.replace(self, dataset=dataset, **chosen)
+        config = dataclasses.replace(self, dataset=dataset)
+        config = _filled(config, **TASK_DEFAULTS["dates" if dataset == "dates" else "text"])
+        subwords = config.source_unit == config.target_unit == "subwords"
+        config = _filled(config, embedding_units=config.units, shared_vocabulary=subwords)
+        tied = config.shared_vocabulary
+        return _filled(config, tied_embeddings=tied, tied_softmax=tied and config.units == config.embedding_units)
 
     def epochs_for(self, batches):
         """Passes over that many training batches: as many as were asked for, or what suits the data."""
@@ -166,7 +174,7 @@ CHOICES = {
 OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout")
 
 # Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
-_EPOCHS, _UPDATES = 10, 4_000
+_EPOCHS, _UPDATES = 10, 8_000
 
 # What experiments on the built-in dates and on sentence pairs of a few ten thousand lines taught.
 TASK_DEFAULTS = {
@@ -186,9 +194,8 @@ TASK_DEFAULTS = {
         "source_unit": "subwords",
         "target_unit": "subwords",
         "units": 256,
-        "embedding_units": 256,
-        "dropout": 0.3,
-        "learning_rate": 2e-3,
+        "dropout": 0.4,
+        "learning_rate": 1e-3,
         "label_smoothing": 0.1,
         "measures": "text",
         "beam": 5,
@@ -227,6 +234,13 @@ def read_config(path, given):
                 f"as it is, or choose another --output."
             )
     return config
+
+
+def _filled(config, **defaults):
+    """The same with these values where it has none."""
+    return dataclasses.replace(
+        config, **{name: value for name, value in defaults.items() if getattr(config, name) is None}
+    )
 
 
 def _check(flag, value, limits):
@@ -272,7 +286,7 @@ def _check_model(config):
             f"--coverage goes into an additive score, but --attention is {config.attention or 'scaled-dot'}; choose "
             f"additive or normalized-additive."
         )
-    if config.tied_embeddings and not config.shared_vocabulary:
+    if config.tied_embeddings and config.shared_vocabulary is False:
         raise InputError("--tied-embeddings needs one vocabulary for both sides; add --shared-vocabulary.")
 
 

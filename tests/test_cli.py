@@ -141,6 +141,27 @@ def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
 
 
 @pytest.mark.parametrize(
+    "options, shared",
+    [
+        ({"dataset": "dates"}, (False, False, False)),
+        ({"tsv": "a.tsv"}, (True, True, True)),
+        ({"tsv": "a.tsv", "units": 64}, (True, True, True)),
+        ({"tsv": "a.tsv", "units": 64, "embedding_units": 32}, (True, True, False)),
+        ({"tsv": "a.tsv", "tied_softmax": False}, (True, True, False)),
+        ({"tsv": "a.tsv", "tied_embeddings": False}, (True, False, True)),
+        ({"tsv": "a.tsv", "shared_vocabulary": False}, (False, False, False)),
+        ({"tsv": "a.tsv", "shared_vocabulary": False, "tied_softmax": True}, (False, False, True)),
+        ({"tsv": "a.tsv", "source_unit": "characters"}, (False, False, False)),
+        ({"tsv": "a.tsv", "source_unit": "words", "target_unit": "words"}, (False, False, False)),
+        ({"dataset": "dates", "shared_vocabulary": True}, (True, True, False)),
+    ],
+)
+def test_subwords_of_both_sides_share_what_can_be_shared(options, shared):
+    config = TrainingConfig(**options).resolved()
+    assert (config.shared_vocabulary, config.tied_embeddings, config.tied_softmax) == shared
+
+
+@pytest.mark.parametrize(
     "options, task",
     [({}, "dates"), ({"tsv": "a/spa-eng.tsv.gz"}, "spa-eng"), ({"source": "a.de", "target": "b/train.en.gz"}, "train")],
 )
