@@ -40,6 +40,9 @@ CHANGES = {
     "nothing-tied": {"tied_softmax": False, "tied_embeddings": False},
     "no-dropout": {"dropout": 0.0},
     "no-label-smoothing": {"label_smoothing": 0.0},
+    "token-dropout": {"token_dropout": 0.1},
+    "recurrent-dropout": {"recurrent_dropout": 0.2},
+    "layer-normalization": {"layer_normalization": True},
     "moving-averages": {"ema": 0.999},
 }
 _WIDTHS = (1, 5)
