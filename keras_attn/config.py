@@ -286,7 +286,7 @@ def _check_model(config):
             f"--coverage goes into an additive score, but --attention is {config.attention or 'scaled-dot'}; choose "
             f"additive or normalized-additive."
         )
-    if config.tied_embeddings and config.shared_vocabulary is False:
+    if config.tied_embeddings and config.shared_vocabulary is False:  # not `None`, which is decided later
         raise InputError("--tied-embeddings needs one vocabulary for both sides; add --shared-vocabulary.")
 
 
