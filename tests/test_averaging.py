@@ -72,6 +72,7 @@ def test_the_mean_is_taken_in_double_precision():
 
 def test_the_models_of_a_generator_are_held_two_at_a_time(rng):
     made = []
+    gc.freeze()  # what other tests left behind would be gone through each time
 
     def one_after_the_other():
         for _ in range(4):

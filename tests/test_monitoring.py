@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow_text")
@@ -29,17 +28,19 @@ def fit(model, *callbacks, epochs):
 
 def test_an_epoch_reports_what_the_model_translates_at_its_end(model):
     sources, targets = map(list, zip(*PAIRS[:5]))
-    seen = []
+    seen = {}
 
     class Spy(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            outputs = Translator(self.model, LETTERS, LETTERS)(sources)
-            seen.append(measure(outputs, targets, ["bleu", "exact_match"]))
+            if epoch in (0, 11):
+                outputs = Translator(self.model, LETTERS, LETTERS)(sources)
+                seen[epoch] = measure(outputs, targets, ["bleu", "exact_match"])
 
     quality = DecodedQuality(sources, targets, LETTERS, LETTERS, ["bleu", "exact_match"])
     history = fit(model, quality, Spy(), epochs=12)
     for name in ("bleu", "exact_match"):
-        np.testing.assert_array_equal(history[f"val_{name}"], [values[name] for values in seen])
+        reported = {epoch: history[f"val_{name}"][epoch] for epoch in seen}
+        assert reported == {epoch: values[name] for epoch, values in seen.items()}
     assert history["val_exact_match"][-1] > history["val_exact_match"][0]
     assert not [name for name in history if "signature" in name]
 

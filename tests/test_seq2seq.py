@@ -116,6 +116,14 @@ def test_fit_lowers_the_loss(inputs):
     assert losses[-1] < 0.98 * losses[0]
 
 
+def test_a_step_is_traced_once(inputs):
+    model, traced = compiled(make_model()), []
+    step = model.train_step
+    model.train_step = lambda data: traced.append(data) or step(data)
+    model.fit(*inputs, batch_size=2, verbose=0)
+    assert len(traced) == 1
+
+
 def test_the_same_seed_gives_the_same_run(inputs):
     def losses():
         keras.utils.set_random_seed(7)

@@ -166,6 +166,13 @@ class AttentionSeq2Seq(keras.Model):
         self.decoder.build(ids_shape, values_shape)
         self.built = True
 
+    def make_train_function(self, force=False):
+        """Keras's own. TensorFlow traces a step twice if the first time makes variables, so they are made before."""
+        self.build()
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def encode(self, source, training=None):
         """Reads the source sentences.
 
