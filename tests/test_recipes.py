@@ -16,6 +16,7 @@ sys.path.append(str(ROOT))
 from benchmarks import ablations, quality, tutorial
 from benchmarks.common import Skipped
 from benchmarks.recipes import RECIPES, recipe
+from keras_attn.ids import END, START
 
 
 @pytest.fixture
@@ -113,6 +114,23 @@ def test_the_batches_of_the_tutorial_hold_each_pair_once_in_an_epoch_and_in_anot
         assert list(map(len, lengths)) == [4, 4, 2]
         epochs.append(np.concatenate(lengths).tolist())
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(set(epochs[0])) and epochs[0] != epochs[1]
+
+
+@pytest.mark.slow
+def test_the_model_of_the_tutorial_learns_what_it_is_shown():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model, greedy = tutorial.tutorial_model(9, 9, units=32)
+    model.optimizer.learning_rate = 0.02
+    source = np.array([[5, 6, 7], [7, 5, 0], [8, 6, 5], [6, 0, 0]])
+    labels = np.array([[7, 6, 5, END], [5, 7, END, 0], [5, 6, 8, END], [6, END, 0, 0]])
+    target = np.concatenate([np.full((4, 1), START), labels[:, :-1]], axis=1)
+    for _ in range(40):
+        loss = model.train_on_batch((source, target), labels)
+    assert loss < 0.05
+    written = greedy(source, limit=6)
+    np.testing.assert_array_equal(np.where(labels, written[:, :4], 0), labels)
 
 
 @pytest.mark.slow

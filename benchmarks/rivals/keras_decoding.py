@@ -39,26 +39,39 @@ def stock_keras(options):
 
 
 def stock_model(source_size, target_size, units):
-    """A model to train, compiled, and a function from source ids and a limit to the ids that its greedy search writes.
-
-    The search has two models of the same layers: one that reads, and one that writes a token further.
-    """
+    """A model to train, compiled, and its greedy search, see `with_greedy_search`."""
     layers = keras.layers
     embed_source = layers.Embedding(source_size, units, mask_zero=True)
     embed_target = layers.Embedding(target_size, units)
-    read = layers.Bidirectional(layers.GRU(units, return_sequences=True))
+    bidirectional = layers.Bidirectional(layers.GRU(units, return_sequences=True))
     keys = layers.Dense(units, use_bias=False)
     write = layers.GRU(units, return_sequences=True, return_state=True)
     look, attentional = layers.Attention(), layers.Dense(units, activation="tanh")
     logits = layers.Dense(target_size)
+
+    def read(source):
+        return keys(bidirectional(embed_source(source)))
 
     def further(target, memory, mask, state=None):
         hidden, state = write(embed_target(target), initial_state=state)
         context = look([hidden, memory], mask=[None, mask])
         return logits(attentional(layers.Concatenate()([hidden, context]))), state
 
+    return with_greedy_search(read, further, units)
+
+
+def with_greedy_search(read, further, units):
+    """A model to train, compiled, and a function from source ids and a limit to the ids that its greedy search writes.
+
+    The search has two models of the same layers: one that reads, and one that writes a token further.
+
+    Args:
+        read: source ids to a memory `(batch, source_length, units)`.
+        further: `further(target ids, memory, mask, state=None) -> logits, state`.
+        units: size of memory and state.
+    """
     source, target = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
-    memory, mask = keys(read(embed_source(source))), keras.ops.not_equal(source, PADDING)
+    memory, mask = read(source), keras.ops.not_equal(source, PADDING)
     model = keras.Model([source, target], further(target, memory, mask)[0])
     reader = keras.Model(source, [memory, mask])
     inputs = [
