@@ -37,7 +37,8 @@ def main():
     rows = []
     for name in options.only or SYSTEMS:
         started = time.perf_counter()
-        metrics = SYSTEMS[name](config)
+        with contextlib.redirect_stdout(sys.stderr):
+            metrics = SYSTEMS[name](config)
         figures = {figure: metrics[figure] for figure in (*MEASURES[config.measures], "parameters")}
         rows.append({"name": name, **figures, "seconds": round(time.perf_counter() - started)})
         print(rows[-1], file=sys.stderr)
@@ -52,7 +53,7 @@ def our_recipe(config):
     """Trains the recipe as `train.py` does; what it measured."""
     from keras_attn.training import train
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+    with tempfile.TemporaryDirectory() as folder:
         return train(config, folder)
 
 
@@ -61,6 +62,7 @@ def tutorial(config):
     import keras
 
     from keras_attn.data.encoded import EncodedPairs
+    from keras_attn.training.building import precision
     from keras_attn.training.measuring import measured
     from keras_attn.training.preparing import learn_texts, load_parts, sources_and_references
 
@@ -69,8 +71,8 @@ def tutorial(config):
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
-    keras.config.set_dtype_policy(config.precision)
-    model, greedy = tutorial_model(*(text.vocabulary_size for text in texts), _UNITS)
+    with precision(config.precision):
+        model, greedy = tutorial_model(*(text.vocabulary_size for text in texts), _UNITS)
     training, validation = (EncodedPairs(part, *texts) for part in (parts.train, parts.validation))
     patience = keras.callbacks.EarlyStopping(patience=_PATIENCE, restore_best_weights=True)
     fitting = {"epochs": _EPOCHS, "callbacks": [patience], "verbose": 2}

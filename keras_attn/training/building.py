@@ -27,12 +27,12 @@ def new_attention(config):
 
 def new_model(config, source_vocabulary_size=4, target_vocabulary_size=4):
     """The model, with weights that the seed decides."""
-    with _precision(config.precision):
+    with precision(config.precision):
         return _new_model(config, source_vocabulary_size, target_vocabulary_size)
 
 
 @contextlib.contextmanager
-def _precision(policy):
+def precision(policy):
     """All layers that are made meanwhile compute in it."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
