@@ -227,6 +227,7 @@ def _training_from_a_file(options):
     parts = preparing.load_parts(config)
     texts = preparing.learn_texts(config, parts.train)
     batches, _ = preparing.batches_of(config, parts, *texts)
+    config = config.suited_to(batches.pairs, len(batches))
     dataset = batches.dataset().take(options["steps"])
     tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
     seconds = time.perf_counter() - started

@@ -53,7 +53,7 @@ def learned(config):
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
     training, validation = batches_of(config, parts, *texts)
-    config = dataclasses.replace(config, epochs=config.epochs_for(len(training)))
+    config = config.suited_to(training.pairs, len(training))
     model = new_model(config, *(text.vocabulary_size for text in texts))
     compile_model(model, config, steps=config.epochs * len(training))
     fitting = {"epochs": config.epochs, "shuffle": False, "verbose": 0}

@@ -76,7 +76,12 @@ class TrainingConfig:
     coverage_loss: float = _option("weight of the loss for looking twice", 0.0, metavar="X", minimum=0)
     residual: bool | None = _option("add each layer's input to its output (default: with --wiring gnmt)")
     layer_normalization: bool = _option("normalise each recurrent layer's output", False)
-    dropout: float | None = _option("share of units that training sets to zero", metavar="P", minimum=0, below=1)
+    dropout: float | None = _option(
+        "share of units that training sets to zero (default: 0.4, and less from 30,000 pairs on; none for dates)",
+        metavar="P",
+        minimum=0,
+        below=1,
+    )
     token_dropout: float = _option(
         "share of tokens whose embedding training sets to zero as a whole", 0.0, metavar="P", minimum=0, below=1
     )
@@ -152,9 +157,13 @@ class TrainingConfig:
         tied = config.shared_vocabulary
         return _filled(config, tied_embeddings=tied, tied_softmax=tied and config.units == config.embedding_units)
 
-    def epochs_for(self, batches):
-        """Passes over that many training batches: as many as were asked for, or what suits the data."""
-        return self.epochs or max(_EPOCHS, math.ceil(_UPDATES / batches))
+    def suited_to(self, pairs, batches):
+        """The same with every `None` filled in that depends on how many training pairs there are, and in how many batches."""
+        return _filled(
+            self,
+            epochs=max(_EPOCHS, math.ceil(_UPDATES / batches)),
+            dropout=round(_DROPOUT * min(1.0, (_FEW_PAIRS / pairs) ** 0.5), 2),
+        )
 
     @property
     def task(self):
@@ -176,6 +185,9 @@ OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "covera
 # Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
 _EPOCHS, _UPDATES = 10, 8_000
 
+# What keeps a model from learning a few pairs by heart keeps it from learning many at all.
+_DROPOUT, _FEW_PAIRS = 0.4, 30_000
+
 # What experiments on the built-in dates and on sentence pairs of a few ten thousand lines taught.
 TASK_DEFAULTS = {
     "dates": {
@@ -194,7 +206,6 @@ TASK_DEFAULTS = {
         "source_unit": "subwords",
         "target_unit": "subwords",
         "units": 256,
-        "dropout": 0.4,
         "learning_rate": 1e-3,
         "label_smoothing": 0.1,
         "measures": "text",

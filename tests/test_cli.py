@@ -141,6 +141,27 @@ def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
 
 
 @pytest.mark.parametrize(
+    "pairs, batches, epochs, dropout",
+    [
+        (3, 1, 8_000, 0.4),
+        (5_000, 79, 102, 0.4),
+        (30_000, 469, 18, 0.4),
+        (120_000, 1_875, 10, 0.2),
+        (10**8, 10**6, 10, 0.01),
+    ],
+)
+def test_few_pairs_are_gone_through_more_often_and_with_more_dropout(pairs, batches, epochs, dropout):
+    config = TrainingConfig(tsv="pairs.tsv").resolved().suited_to(pairs, batches)
+    assert (config.epochs, config.dropout) == (epochs, dropout)
+    given = TrainingConfig(tsv="pairs.tsv", epochs=2, dropout=0.0).resolved()
+    assert given.suited_to(pairs, batches) == given
+
+
+def test_dates_have_no_dropout_however_few_they_are():
+    assert TrainingConfig(dataset="dates").resolved().suited_to(10, 1).dropout == 0
+
+
+@pytest.mark.parametrize(
     "options, shared",
     [
         ({"dataset": "dates"}, (False, False, False)),

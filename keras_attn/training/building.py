@@ -59,7 +59,7 @@ def _new_model(config, source_vocabulary_size, target_vocabulary_size):
         coverage_loss=config.coverage_loss,
         residual=config.residual,
         layer_normalization=config.layer_normalization,
-        dropout=config.dropout,
+        dropout=config.dropout or 0.0,  # open until the pairs are counted, see `TrainingConfig.suited_to`
         token_dropout=config.token_dropout,
         recurrent_dropout=config.recurrent_dropout,
         tied_softmax=config.tied_softmax,

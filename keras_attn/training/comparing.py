@@ -135,17 +135,17 @@ def _meaning(name):
 def _train_and_measure(config, parts, texts):
     keras.utils.set_random_seed(config.seed)
     training, validation = batches_of(config, parts, *texts)
-    epochs = config.epochs_for(len(training))
+    config = config.suited_to(training.pairs, len(training))
     model = new_model(config, *(text.vocabulary_size for text in texts))
-    compile_model(model, config, steps=epochs * len(training))
+    compile_model(model, config, steps=config.epochs * len(training))
     times = _StepTimes()
     history = model.fit(
         training.dataset(),
         validation_data=validation,
-        epochs=epochs,
+        epochs=config.epochs,
         shuffle=False,  # the batches are shuffled already
         verbose=0,
-        callbacks=[times, keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)],
+        callbacks=[times, keras.callbacks.EarlyStopping(patience=config.epochs, restore_best_weights=True)],
     ).history
     sources, references = sources_and_references(parts.test)
     translations = with_beam(Translator(model, *texts), config).translate(sources)

@@ -1,6 +1,5 @@
 """One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
 
-import dataclasses
 import json
 import pathlib
 import sys
@@ -53,7 +52,7 @@ def train(config, folder, overwrite=False, resume=False):
     parts = load_parts(config)
     source_text, target_text = texts = learn_texts(config, parts.train)
     training, validation = batches_of(config, parts, *texts)
-    config = dataclasses.replace(config, epochs=config.epochs_for(len(training)))
+    config = config.suited_to(training.pairs, len(training))
 
     if not resume:
         begin(folder, config)
