@@ -18,8 +18,6 @@ from keras import config, ops
 
 # Far below any real score, yet finite: a row of nothing but -inf would turn into NaN.
 _MASKED_SCORE = -1e9
-# A row with any weight at all adds up to one or more before it is divided; one without must not be divided by zero.
-_SMALLEST_SUM = 1e-9
 
 
 def dot_score(query, keys):
@@ -177,10 +175,8 @@ def attention_weights(scores, mask=None):
     scores = _floating(scores)
     scores = ops.cast(scores, _at_least_float32(scores))
     mask = True if mask is None else _for_each_query(mask, scores)
-    scores = ops.where(mask, scores, _MASKED_SCORE)
-    exponentials = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
-    exponentials = ops.where(mask, exponentials, 0.0)
-    return exponentials / ops.maximum(ops.sum(exponentials, axis=-1, keepdims=True), _SMALLEST_SUM)
+    weights = ops.softmax(ops.where(mask, scores, _MASKED_SCORE), axis=-1)
+    return ops.where(mask, weights, 0.0)  # where nothing is let through, the softmax has equal weights
 
 
 def alignment_vectors(weights, values):
