@@ -188,7 +188,7 @@ _EPOCHS, _UPDATES = 10, 8_000
 # What keeps a model from learning a few pairs by heart keeps it from learning many at all.
 _DROPOUT, _FEW_PAIRS = 0.4, 30_000
 
-# What experiments on the built-in dates and on sentence pairs of a few ten thousand lines taught.
+# What experiments on the built-in dates and on five to a hundred thousand sentence pairs taught.
 TASK_DEFAULTS = {
     "dates": {
         "source_unit": "characters",
