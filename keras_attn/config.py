@@ -158,7 +158,7 @@ class TrainingConfig:
         return _filled(config, tied_embeddings=tied, tied_softmax=tied and config.units == config.embedding_units)
 
     def suited_to(self, pairs, batches):
-        """The same with every `None` filled in that depends on how many training pairs there are, and in how many batches."""
+        """The same with every `None` filled in that depends on how many training pairs and batches there are."""
         return _filled(
             self,
             epochs=max(_EPOCHS, math.ceil(_UPDATES / batches)),
