@@ -231,8 +231,7 @@ def _training_from_a_file(options):
     dataset = batches.dataset().take(options["steps"])
     tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
     seconds = time.perf_counter() - started
-    model = building.new_model(config, *(text.vocabulary_size for text in texts))
-    building.compile_model(model, config, steps=len(batches))
+    model = building.model_to_train(config, texts, len(batches))
 
     def measure():
         started = time.perf_counter()

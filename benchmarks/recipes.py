@@ -46,7 +46,7 @@ def learned(config):
     """
     import keras
 
-    from keras_attn.training.building import compile_model, new_model
+    from keras_attn.training.building import model_to_train
     from keras_attn.training.preparing import batches_of, learn_texts, load_parts
 
     keras.utils.set_random_seed(config.seed)
@@ -54,8 +54,7 @@ def learned(config):
     texts = learn_texts(config, parts.train)
     training, validation = batches_of(config, parts, *texts)
     config = config.suited_to(training.pairs, len(training))
-    model = new_model(config, *(text.vocabulary_size for text in texts))
-    compile_model(model, config, steps=config.epochs * len(training))
+    model = model_to_train(config, texts, len(training))
     fitting = {"epochs": config.epochs, "shuffle": False, "verbose": 0}
     history = model.fit(training.dataset(), validation_data=validation, **fitting).history
     return model, texts, parts, history

@@ -67,11 +67,14 @@ def _new_model(config, source_vocabulary_size, target_vocabulary_size):
     )
 
 
-def compile_model(model, config, steps):
-    """Adam with a warm-up and a cosine that falls to zero over that many steps, and the masked cross-entropy.
+def model_to_train(config, texts, batches):
+    """The model for these two text processors, compiled for epochs of that many batches.
 
-    With `config.ema` the optimizer keeps moving averages of the weights, see `MovingAverages`.
+    Adam has a warm-up and then a cosine that falls to zero with the last epoch; with `config.ema` it keeps moving averages
+    of the weights, see `MovingAverages`.
     """
+    model = new_model(config, *(text.vocabulary_size for text in texts))
+    steps = config.epochs * batches
     warmup = min(400, steps // 10)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
@@ -82,6 +85,7 @@ def compile_model(model, config, steps):
         loss=MaskedCrossEntropy(config.label_smoothing),
         metrics=[TokenAccuracy()],
     )
+    return model
 
 
 def in_float32(translator, config):

@@ -14,7 +14,7 @@ from keras_attn.config import CHOICES, OF_ATTENTION, TrainingConfig
 from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention_grid
 from keras_attn.tables import markdown_table
-from keras_attn.training.building import compile_model, new_model
+from keras_attn.training.building import model_to_train, new_model
 from keras_attn.training.measuring import measured, with_beam
 from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
 from keras_attn.training.reporting import worth_drawing
@@ -136,8 +136,7 @@ def _train_and_measure(config, parts, texts):
     keras.utils.set_random_seed(config.seed)
     training, validation = batches_of(config, parts, *texts)
     config = config.suited_to(training.pairs, len(training))
-    model = new_model(config, *(text.vocabulary_size for text in texts))
-    compile_model(model, config, steps=config.epochs * len(training))
+    model = model_to_train(config, texts, len(training))
     times = _StepTimes()
     history = model.fit(
         training.dataset(),

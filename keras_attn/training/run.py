@@ -10,7 +10,7 @@ import keras
 
 from keras_attn import files
 from keras_attn.plotting import plot_attention, plot_loss
-from keras_attn.training.building import compile_model, in_float32, new_model
+from keras_attn.training.building import in_float32, model_to_train, new_model
 from keras_attn.training.checkpoint import (
     EPOCHS,
     BestModel,
@@ -50,7 +50,7 @@ def train(config, folder, overwrite=False, resume=False):
     keras.utils.set_random_seed(config.seed)
     refuse_another_run(folder, overwrite, resume)
     parts = load_parts(config)
-    source_text, target_text = texts = learn_texts(config, parts.train)
+    texts = learn_texts(config, parts.train)
     training, validation = batches_of(config, parts, *texts)
     config = config.suited_to(training.pairs, len(training))
 
@@ -61,8 +61,7 @@ def train(config, folder, overwrite=False, resume=False):
     if epochs_done:
         model = checkpoint.load_model()
     else:
-        model = new_model(config, source_text.vocabulary_size, target_text.vocabulary_size)
-        compile_model(model, config, steps=config.epochs * len(training))
+        model = model_to_train(config, texts, len(training))
         Translator(model, *texts).save(folder)
     describe(config, parts, training.pairs, model)
     with warnings.catch_warnings():
@@ -84,7 +83,7 @@ def train(config, folder, overwrite=False, resume=False):
         translator.save(folder)
     sources, references = sources_and_references(parts.test)
     translations = with_beam(translator, config).translate(sources)
-    metrics = measured(config, references, translations, target_text) | {
+    metrics = measured(config, references, translations, texts[1]) | {
         "beam": config.beam,
         "length_penalty": config.length_penalty,
         "epochs": checkpoint.epochs_done,
