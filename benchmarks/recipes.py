@@ -47,6 +47,7 @@ def learned(config):
     import keras
 
     from keras_attn.training.building import model_to_train
+    from keras_attn.training.checkpoint import MovingAverages
     from keras_attn.training.preparing import batches_of, learn_texts, load_parts
 
     keras.utils.set_random_seed(config.seed)
@@ -55,6 +56,6 @@ def learned(config):
     training, validation = batches_of(config, parts, *texts)
     config = config.suited_to(training.pairs, len(training))
     model = model_to_train(config, texts, len(training))
-    fitting = {"epochs": config.epochs, "shuffle": False, "verbose": 0}
+    fitting = {"epochs": config.epochs, "shuffle": False, "verbose": 0, "callbacks": [MovingAverages()]}
     history = model.fit(training.dataset(), validation_data=validation, **fitting).history
     return model, texts, parts, history

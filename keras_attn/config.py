@@ -114,7 +114,8 @@ class TrainingConfig:
     learning_rate: float | None = _option("highest learning rate of Adam", metavar="X", above=0)
     label_smoothing: float | None = _option("probability shared by the vocabulary", metavar="P", minimum=0, below=1)
     ema: float | None = _option(
-        "momentum of an exponential moving average of the weights, which is what is measured and kept; such as 0.999",
+        "momentum of an exponential moving average of the weights, which is what is measured and kept; 0.999 averages "
+        "over about a thousand batches",
         metavar="X",
         above=0,
         below=1,

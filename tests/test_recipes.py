@@ -15,8 +15,9 @@ sys.path.append(str(ROOT))
 
 from benchmarks import ablations, quality, tutorial
 from benchmarks.common import Skipped
-from benchmarks.recipes import RECIPES, recipe
+from benchmarks.recipes import RECIPES, learned, recipe
 from keras_attn.ids import END, START
+from keras_attn.training.preparing import batches_of
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def test_a_recipe_finds_its_files_one_folder_below(data):
     for path in data.glob("*.gz"):
         path.rename(data / "below" / path.name)
     assert recipe("cmudict", data).data == str(data / "below")
+
+
+def test_the_losses_of_a_training_are_those_of_the_moving_averages_that_it_returns():
+    small = {"pairs": 200, "epochs": 2, "units": 8, "embedding_units": 8}
+    config = recipe("dates", ema=0.9, **small)
+    model, texts, parts, history = learned(config)
+    _, validation = batches_of(config, parts, *texts)
+    evaluated = model.evaluate(validation, return_dict=True, verbose=0)
+    np.testing.assert_allclose(evaluated["loss"], history["val_loss"][-1], rtol=1e-5)
 
 
 def test_a_recipe_without_its_files_is_skipped_with_their_names(tmp_path):
