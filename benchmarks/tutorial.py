@@ -20,7 +20,7 @@ import types
 from benchmarks.common import add_only, parser, report
 from benchmarks.recipes import RECIPES, recipe
 
-_OWN_VOCABULARIES = {"vocabulary_size": 10_000, "shared_vocabulary": False, "tied_embeddings": False}
+_VOCABULARIES = {"vocabulary_size": 10_000, "shared_vocabulary": False, "tied_embeddings": False}
 _UNITS, _BATCH, _EPOCHS, _PATIENCE, _LIMIT = 256, 64, 30, 3, 50
 _TINY = {"epochs": 1, "pairs": 300, "units": 16, "embedding_units": 16, "vocabulary_size": 500}
 
@@ -67,7 +67,7 @@ def tutorial(config):
     from keras_attn.training.preparing import learn_texts, load_parts, sources_and_references
 
     units = {side: getattr(config, side).replace("subwords", "words") for side in ("source_unit", "target_unit")}
-    config = dataclasses.replace(config, **units, **_OWN_VOCABULARIES)
+    config = dataclasses.replace(config, **units, **_VOCABULARIES)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
