@@ -53,8 +53,7 @@ def test_a_recipe_finds_its_files_one_folder_below(data):
 
 
 def test_the_losses_of_a_training_are_those_of_the_moving_averages_that_it_returns():
-    small = {"pairs": 200, "epochs": 2, "units": 8, "embedding_units": 8}
-    config = recipe("dates", ema=0.9, **small)
+    config = recipe("dates", ema=0.9, pairs=200, epochs=2, units=8, embedding_units=8)
     model, texts, parts, history = learned(config)
     _, validation = batches_of(config, parts, *texts)
     evaluated = model.evaluate(validation, return_dict=True, verbose=0)
