@@ -141,6 +141,12 @@ def test_turned_pairs_are_split_by_what_the_model_reads(somewhere):
     assert sum(map(len, sources)) == 60
 
 
+@pytest.mark.parametrize("data", [{"tsv": "pairs.tsv"}, {"dataset": "dates", "pairs": 50}])
+def test_the_seed_does_not_decide_what_is_held_out(somewhere, data):
+    parts = [load_parts(TrainingConfig(**data, seed=seed).resolved()) for seed in (0, 1)]
+    assert all(list(one) == list(other) for one, other in zip(*parts))
+
+
 def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, trained_alone, capsys):
     run = ["train", "--pairs", "200", "--epochs", "1", *TINY, "--output", "run"]
     assert cli.main([*run, "--keep-epochs", "1"]) == 0
