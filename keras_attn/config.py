@@ -180,6 +180,12 @@ CHOICES = {
     field.name: field.metadata["choices"] for field in dataclasses.fields(TrainingConfig) if "choices" in field.metadata
 }
 
+# The fields that decide which pairs there are and what is held out.
+OF_PAIRS = (
+    *("data", "dataset", "tsv", "source", "target", "validation_source", "validation_target", "test_source"),
+    *("test_target", "test_references", "reverse", "pairs"),
+)
+
 # The fields that say something about the attention alone.
 OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout")
 
@@ -215,30 +221,45 @@ TASK_DEFAULTS = {
 }
 
 
-def read_config(path, given):
-    """The configuration of an earlier run, if what is given now does not contradict it.
+def read_config(path):
+    """The configuration of an earlier run.
 
     Args:
         path: its `config.json`.
-        given: a dictionary of the fields that were given now.
 
     Returns:
         `TrainingConfig`.
 
     Raises:
-        InputError: the file is missing or of another version, or a field differs.
+        InputError: the file is missing or of another version.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise InputError(f"{path.parent} holds no run to resume; leave out --resume to start one.")
+        raise InputError(f"{path.parent} holds no training run, as there is no {path.name}; give the folder of one.")
     record = json.loads(path.read_text(encoding="utf-8"))
     try:
-        config = TrainingConfig(**record["train"])
+        return TrainingConfig(**record["train"])
     except (KeyError, TypeError) as error:
         writer = record.get("versions", {}).get("keras_attn")
         raise InputError(
             f"{path} was written by keras_attn {writer} and has other options ({error}); train anew."
         ) from error
+
+
+def resumed_config(path, given):
+    """The same, if what is given now does not contradict it.
+
+    Args:
+        path: its `config.json`.
+        given: a dictionary of the fields that were given now.
+
+    Raises:
+        InputError: see `read_config`; or a field differs.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no run to resume; leave out --resume to start one.")
+    config = read_config(path)
     for name, value in given.items():
         if getattr(config, name) != value:
             raise InputError(

@@ -13,13 +13,13 @@ from keras_attn.commands.common import (
     translator_of,
 )
 from keras_attn.commands.search_options import add_search, refuse_search, refuse_without, search_arguments
-from keras_attn.config import CHOICES
+from keras_attn.config import CHOICES, TrainingConfig
 from keras_attn.errors import InputError
 from keras_attn.files import refuse_existing, write_text
 
 HELP = "Measures a model, or outputs in a file, against the right answers."
 EXAMPLES = """\
-  %(prog)s --model runs/dates --tsv pairs.tsv --by-length --json quality.json
+  %(prog)s --model runs/dates --held-out test --by-length --json quality.json
   %(prog)s --model runs/dates --tsv pairs.tsv --beam 5 --baseline answers.txt
   %(prog)s --outputs answers.txt --source dates.txt --target right.txt --preset strings
 """
@@ -35,14 +35,21 @@ def add_options(command):
         "--references", metavar="FILE", help="instead: lines source<TAB>answer<TAB>answer..., each of which is right"
     )
     command.add_argument(
+        "--held-out",
+        choices=("validation", "test"),
+        help="instead: this part of the pairs that the training run of --model held out",
+    )
+    command.add_argument(
         "--preset",
         choices=_PRESETS,
         help="text: exact match, BLEU, chrF, error rates of words and tokens; strings: exact match, error rate of "
-        "characters; pronunciations: error rates of words and phones (default: strings for a model that writes "
-        "characters, otherwise text)",
+        "characters; pronunciations: error rates of words and phones (default: that of the run with --held-out, strings "
+        "for a model that writes characters, otherwise text)",
     )
     command.add_argument(
-        "--bleu-tokenizer", choices=CHOICES["bleu_tokenizer"], default="13a", help="sacrebleu's (default: 13a)"
+        "--bleu-tokenizer",
+        choices=CHOICES["bleu_tokenizer"],
+        help="sacrebleu's (default: that of the run with --held-out, otherwise 13a)",
     )
     command.add_argument("--baseline", metavar="FILE", help="what another system wrote, for a paired significance test")
     command.add_argument("--by-length", action="store_true", help="also for short, longer and long sources")
@@ -61,13 +68,13 @@ def run(options):
         raise InputError("The outputs come from --model or from --outputs; give one of the two.")
     if options.outputs:
         refuse_search(options, "--outputs are there already")
-        refuse_without(options, "--model", ["ensemble"], there=False)
+        refuse_without(options, "--model", ["ensemble", "held_out"], there=False)
     if options.samples < 1:
         raise InputError(f"--samples is {options.samples}, but it must be 1 or more.")
     refuse_no_picture(options.plot)
     for path in (options.json, options.plot):
         refuse_existing(path, options.overwrite)
-    sources, references = _sources_and_references(options)
+    sources, references, trained = _sources_and_references(options)
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
     if options.models:
         from keras_attn.evaluation import normalized_references
@@ -77,15 +84,15 @@ def run(options):
         outputs = [translation.text for translation in translations]
         lengths = [len(translation.source_tokens) - 1 for translation in translations]
         references = normalized_references(references, translator.target_text)
-        preset = options.preset or ("strings" if translator.target_text.unit == "characters" else "text")
+        of_units = "strings" if translator.target_text.unit == "characters" else "text"
+        preset = options.preset or (trained.measures if trained else of_units)
         split = _tokenizer(translator.target_text, outputs, *references, baseline or [])
     else:
         outputs = _lines_of(options.outputs, sources)
         lengths = [len(source.split()) for source in sources]
         preset, split = options.preset or "text", str.split
-    record = _measured(
-        options, preset, outputs, references, lengths, baseline, tokenizer=options.bleu_tokenizer, split=split
-    )
+    tokenizer = options.bleu_tokenizer or (trained or TrainingConfig).bleu_tokenizer
+    record = _measured(options, preset, outputs, references, lengths, baseline, tokenizer=tokenizer, split=split)
     if options.json:
         write_text(options.json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -126,16 +133,23 @@ def _search_of(options):
 
 
 def _sources_and_references(options):
-    """Sources, and for each one a list of references."""
-    if options.references is None:
+    """Sources, for each one a list of references, and the configuration of the run that held them out, or `None`."""
+    if options.held_out is None and options.references is None:
         sources, answers = zip(*_some(pairs_of(options)))
-        return list(sources), [[answer] for answer in answers]
+        return list(sources), [[answer] for answer in answers], None
+    flag = "--held-out" if options.held_out else "--references"
     if options.tsv or options.source or options.target:
-        raise InputError("--references has sources and answers already; leave out --tsv, --source and --target.")
+        raise InputError(f"{flag} has sources and answers already; leave out --tsv, --source and --target.")
+    if options.held_out and options.references:
+        raise InputError("--held-out and --references both have sources and answers; give one of them.")
+    if options.held_out:
+        from keras_attn.training.held_out import held_out
+
+        return held_out(options.models, options.held_out)
     from keras_attn.data import read_references
 
     sources, references = zip(*read_references(options.references))
-    return list(sources), list(references)
+    return list(sources), list(references), None
 
 
 def _some(pairs):

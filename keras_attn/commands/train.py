@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import typing
 
-from keras_attn.config import TrainingConfig, read_config
+from keras_attn.config import TrainingConfig, resumed_config
 
 HELP = "Trains a translator from pairs of strings."
 EXAMPLES = """\
@@ -59,7 +59,7 @@ def run(options):
     config = TrainingConfig(**given).resolved()
     options.folder = pathlib.Path(options.output or pathlib.Path("runs", config.task))
     if options.resume:
-        config = read_config(options.folder / "config.json", given)
+        config = resumed_config(options.folder / "config.json", given)
     from keras_attn.training import train
 
     train(config, options.folder, overwrite=options.overwrite, resume=options.resume)

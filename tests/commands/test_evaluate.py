@@ -8,6 +8,7 @@ import pytest
 from samples import SOURCES, TARGETS, read, write
 
 from keras_attn import about
+from keras_attn.data import split_pairs
 
 
 def test_an_evaluation_is_that_of_the_package(run, translator):
@@ -53,6 +54,35 @@ def test_any_of_several_answers_is_right(run):
     run("evaluate --outputs outputs.txt --references several.tsv --preset strings --json figures.json")
     results = json.loads(pathlib.Path("figures.json").read_text())["results"]
     assert results == {"exact_match": pytest.approx(2 / 3), "character_error_rate": pytest.approx(1 / 3)}
+
+
+def was_trained_from(folder, **fields):
+    """Says so in the configuration of a run."""
+    path = pathlib.Path(folder, "config.json")
+    record = json.loads(path.read_text())
+    record["train"] |= {"dataset": None, **fields}
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_what_runs_held_out_is_measured_as_they_were(run, part):
+    pytest.importorskip("sacrebleu")
+    for folder in ("runs/dates", "runs/dates-2"):
+        was_trained_from(folder, tsv="pairs.tsv", measures="text", bleu_tokenizer="char", seed=len(folder))
+    parts = split_pairs(list(zip(SOURCES, TARGETS)))
+    write("held-out.tsv", ["\t".join(pair) for pair in getattr(parts, part)])
+    models = "evaluate --model runs/dates --model runs/dates-2 --samples 10"
+    found = run(f"{models} --held-out {part} --json figures.json")
+    assert found == run(f"{models} --tsv held-out.tsv --preset text --bleu-tokenizer char")
+    assert json.loads(pathlib.Path("figures.json").read_text())["sources"] == 1
+    assert "tok:char" in json.loads(pathlib.Path("figures.json").read_text())["results"]["bleu_signature"]
+
+
+def test_runs_that_were_trained_from_other_pairs_are_not_measured_on_what_one_held_out(attempt):
+    was_trained_from("runs/dates", tsv="pairs.tsv")
+    was_trained_from("runs/dates-2", tsv="pairs.tsv", reverse=True)
+    status, _, err = attempt("evaluate --model runs/dates --model runs/dates-2 --held-out test")
+    assert status == 2 and "were not trained from the same pairs (reverse is False and True)" in err
 
 
 def test_outputs_are_measured_as_text_unless_told_otherwise(run):

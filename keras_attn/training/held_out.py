@@ -1,0 +1,34 @@
+"""What training runs kept from training, to measure their models on it again."""
+
+import pathlib
+
+from keras_attn.config import OF_PAIRS, read_config
+from keras_attn.errors import InputError
+from keras_attn.training.folder import CONFIG
+from keras_attn.training.preparing import load_parts, sources_and_references
+
+
+def held_out(folders, part):
+    """One part of the pairs that several runs, or one, were not trained on.
+
+    Args:
+        folders: of training runs; the files that they were trained from must be where they were.
+        part: `"validation"` or `"test"`.
+
+    Returns:
+        The sources, a list of right answers for each of them, and the `TrainingConfig` of the first run.
+
+    Raises:
+        InputError: a folder holds no run, or the runs were trained from different pairs, so that one may have seen what
+            another holds out.
+    """
+    first, *others = (read_config(pathlib.Path(folder, CONFIG)) for folder in folders)
+    for folder, other in zip(folders[1:], others):
+        for name in OF_PAIRS:
+            if getattr(first, name) != getattr(other, name):
+                raise InputError(
+                    f"{folders[0]} and {folder} were not trained from the same pairs ({name} is {getattr(first, name)!r} "
+                    f"and {getattr(other, name)!r}), so one may have seen what the other holds out; give pairs that are "
+                    f"new to both."
+                )
+    return *sources_and_references(getattr(load_parts(first), part)), first
