@@ -28,7 +28,7 @@ def write(folder):
 def refuse_another_format(folder):
     """Raises an `InputError` that names both versions where `write` of another format was at work."""
     path = folder / FILE
-    about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"format": 1, "versions": {}}
+    about = files.read_json(path) if path.is_file() else {"format": 1, "versions": {}}
     if about["format"] != FORMAT:
         writer = about["versions"].get("keras_attn") or "an early version"
         raise InputError(
@@ -53,4 +53,4 @@ def of_run(folder):
 
 def _read(folder, name):
     path = pathlib.Path(folder, name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return files.read_json(path) if path.is_file() else {}

@@ -1,6 +1,5 @@
 """One model from several: the averages of their weights."""
 
-import json
 import pathlib
 
 import keras
@@ -8,7 +7,9 @@ import numpy as np
 
 from keras_attn import about
 from keras_attn.errors import InputError
+from keras_attn.files import read_json
 from keras_attn.models import AttentionSeq2Seq
+from keras_attn.models.saving import load_model
 from keras_attn.text import first_difference, text_processor_from_config
 from keras_attn.training.checkpoint import EPOCHS, kept_epochs
 from keras_attn.translator import Translator
@@ -71,7 +72,7 @@ def average_runs(paths, output, *, last=None, overwrite=False):
     folders = _folders_of_texts(models)
     _refuse_output(output, folders, overwrite)
     texts = _common_texts(folders)
-    average = averaged(keras.saving.load_model(model, compile=False) for model in models)
+    average = averaged(load_model(model) for model in models)
     translator = Translator(average, *texts)
     translator.save(output)
     return translator
@@ -163,4 +164,4 @@ def _common_texts(folders):
 def _texts(folder):
     about.refuse_another_format(folder)
     files = (folder / file for file in Translator.TEXT.values())
-    return [text_processor_from_config(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return [text_processor_from_config(read_json(file)) for file in files]

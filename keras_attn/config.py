@@ -1,11 +1,11 @@
 """Everything that a training run can be told, in one place; nothing heavy is imported for it."""
 
 import dataclasses
-import json
 import math
 import pathlib
 
 from keras_attn.errors import InputError
+from keras_attn.files import read_json
 
 
 def _option(help, default=None, **extra):
@@ -236,7 +236,7 @@ def read_config(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path.parent} holds no training run, as there is no {path.name}; give the folder of one.")
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json(path)
     try:
         return TrainingConfig(**record["train"])
     except (KeyError, TypeError) as error:

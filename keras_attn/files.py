@@ -1,6 +1,7 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are there whole or not at all; what is not whole is refused."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -38,6 +39,21 @@ def write_text(path, text):
     """Writes a UTF-8 text file whole or not at all."""
     with written_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def read_json(path):
+    """The dictionary in a JSON file that this package wrote.
+
+    Raises:
+        InputError: there is none in it, as after half a copy.
+    """
+    try:
+        record = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no whole JSON file ({error}); restore it, or make it anew.") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{path} holds no JSON object, but a {type(record).__name__}; restore it, or make it anew.")
+    return record
 
 
 def refuse_existing(path, overwrite):

@@ -89,7 +89,7 @@ class GrowingFile:
             files.write_text(self.note, json.dumps(note, ensure_ascii=False))
 
     def _noted(self):
-        note = json.loads(self.note.read_text(encoding="utf-8"))
+        note = files.read_json(self.note)
         length = self.part.stat().st_size if self.part.exists() else 0
         if length < note["bytes"]:
             raise InputError(

@@ -7,7 +7,6 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +14,7 @@ from keras_attn import about, files
 from keras_attn.built_in import folder_of
 from keras_attn.decoding import Ensemble, GreedyDecoder
 from keras_attn.errors import InputError
-from keras_attn.models import AttentionSeq2Seq  # noqa: F401 (Keras only loads classes that have been imported)
+from keras_attn.models.saving import load_model
 from keras_attn.strings import StringModel
 from keras_attn.text import first_difference, text_processor_from_config
 
@@ -283,11 +282,8 @@ def read_folder(folder):
         if not (folder / file).is_file():
             raise InputError(f"{folder} has no {file}; give a folder that Translator.save or train.py wrote.")
     about.refuse_another_format(folder)
-    texts = (
-        text_processor_from_config(json.loads((folder / file).read_text(encoding="utf-8")))
-        for file in Translator.TEXT.values()
-    )
-    return keras.saving.load_model(folder / Translator.MODEL, compile=False), tuple(texts)
+    texts = (text_processor_from_config(files.read_json(folder / file)) for file in Translator.TEXT.values())
+    return load_model(folder / Translator.MODEL), tuple(texts)
 
 
 def _translation(translations, tokens, source_tokens, scores, log_probabilities, token_log_probabilities, attention):

@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
-from keras_attn.files import write_text, written_whole
+from keras_attn.errors import InputError
+from keras_attn.files import read_json, write_text, written_whole
 
 
 def names(folder):
@@ -114,3 +117,20 @@ def test_a_path_may_be_a_string_and_relative(tmp_path, monkeypatch):
 def test_text_is_written_as_utf_8(tmp_path):
     write_text(tmp_path / "vocabulary.txt", "é 한\n")
     assert (tmp_path / "vocabulary.txt").read_bytes() == b"\xc3\xa9 \xed\x95\x9c\n"
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (b"", "no whole JSON file (Expecting value"),
+        (b'{"a": ', "no whole JSON file (Expecting value"),
+        (b'{"a": "\xe9"}', "no whole JSON file ('utf-8' codec"),
+        (b"[]", "holds no JSON object, but a list"),
+    ],
+)
+def test_what_is_no_whole_json_object_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"{path}")) as refused:
+        read_json(path)
+    assert sentence in str(refused.value)

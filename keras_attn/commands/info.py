@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+from keras_attn import files
 from keras_attn.about import of_run
 from keras_attn.built_in import folder_of
 from keras_attn.errors import InputError
@@ -81,7 +82,7 @@ def _attention(serialized):
 
 
 def _read(path):
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return files.read_json(path) if path.is_file() else {}
 
 
 def _as_text(description, indent=""):

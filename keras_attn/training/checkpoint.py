@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from keras_attn import files
+from keras_attn.models.saving import load_model
 from keras_attn.training.monitoring import less_is_better
 
 _MODEL, _PROGRESS = "model.keras", "progress.json"
@@ -38,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def load_model(self):
         """The compiled model as it was after the last finished epoch."""
-        model = keras.saving.load_model(self.folder / _MODEL)
+        model = load_model(self.folder / _MODEL, compile=True)
         for state, value in zip(_random_states(model), self._progress()["random_states"], strict=True):
             state.assign(value)
         return model
@@ -59,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         path = self.folder / _PROGRESS
         if not path.exists():
             return {"history": {}}
-        return json.loads(path.read_text(encoding="utf-8"))
+        return files.read_json(path)
 
 
 def _random_states(model):

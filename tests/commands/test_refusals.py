@@ -189,3 +189,29 @@ def test_a_command_that_cannot_be_gone_on_with_leaves_no_part(attempt, monkeypat
     before = contents()
     line = "score --model runs/dates --tsv pairs.tsv --output scores.tsv"
     assert attempt(line)[0] == 130 and contents() == before
+
+
+@pytest.mark.parametrize(
+    "file, command",
+    [
+        ("model.keras", "translate --model runs/dates --max-length 9 x"),
+        ("model.keras", "average runs/dates --output new"),
+        ("model.keras", "info runs/dates"),
+        ("source_text.json", "translate --model runs/dates --max-length 9 x"),
+        ("target_text.json", "average runs/dates --output new"),
+        ("about.json", "translate --model runs/dates --max-length 9 x"),
+        ("config.json", "evaluate --model runs/dates --held-out test"),
+        ("config.json", "info runs/dates"),
+        ("config.json", "train --resume --output runs/dates"),
+        ("metrics.json", "export --model runs/dates --output new"),
+        ("checkpoint/progress.json", "train --resume --output runs/dates"),
+    ],
+)
+def test_half_a_file_is_refused_by_name(attempt, file, command):
+    path = pathlib.Path("runs", "dates", file)
+    path.parent.mkdir(exist_ok=True)
+    whole = path.read_bytes() if path.exists() else b'{"history": {}}'
+    path.write_bytes(whole[: len(whole) // 2])
+    status, out, err = attempt(command)
+    assert status == 2 and not out and f"{path} is no whole" in err and err.count("\n") == 1
+    assert not pathlib.Path("new").exists()
