@@ -231,7 +231,7 @@ def read_config(path):
         `TrainingConfig`.
 
     Raises:
-        InputError: the file is missing or of another version.
+        InputError: the file is missing, not whole or of another version.
     """
     path = pathlib.Path(path)
     if not path.is_file():

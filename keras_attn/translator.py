@@ -248,7 +248,7 @@ class Translator:
             **options: those of the class.
 
         Raises:
-            InputError: a file is missing or of another version, or the models' vocabularies differ.
+            InputError: a file is missing, not whole or of another version, or the models' vocabularies differ.
         """
         folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
         models, texts = zip(*(read_folder(folder) for folder in folders))
@@ -275,7 +275,7 @@ def read_folder(folder):
         `model, (source text processor, target text processor)`.
 
     Raises:
-        InputError: a file is missing or of another version.
+        InputError: a file is missing, not whole or of another version.
     """
     folder = folder_of(folder)
     for file in (Translator.MODEL, *Translator.TEXT.values()):
