@@ -92,13 +92,19 @@ def test_one_vocabulary_for_two_units_is_refused(somewhere, capsys):
     assert "make --source-unit and --target-unit equal" in capsys.readouterr().err
 
 
-def test_a_run_on_text_reports_bleu_and_chrf_and_translates_from_the_command_line(somewhere, capsys):
+def test_a_run_on_text_reports_bleu_and_chrf_translates_and_is_measured_again_from_the_command_line(somewhere, capsys):
     assert cli.main(["train", "--tsv", "pairs.tsv", "--epochs", "2", "--vocabulary-size", "40", *TINY]) == 0
     metrics = json.loads((somewhere / "runs" / "pairs" / "metrics.json").read_text())
     assert {"bleu", "chrf", "bleu_signature", "chrf_signature", "exact_match"} <= set(metrics)
     capsys.readouterr()
     assert cli.main(["translate", "--model", "runs/pairs", "uno dos", ""]) == 0
     assert capsys.readouterr().out.count("\n") == 2
+    search = ["--beam", "5", "--length-penalty", "1", "--samples", "10"]
+    assert cli.main(["evaluate", "--model", "runs/pairs", "--held-out", "test", *search, "--json", "again.json"]) == 0
+    again = json.loads(pathlib.Path("again.json").read_text())["results"]
+    assert {name: again[name] for name in ("bleu", "chrf", "exact_match")} == {
+        name: metrics[name] for name in ("bleu", "chrf", "exact_match")
+    }
 
 
 def test_reversed_and_given_parts_are_used(somewhere):
