@@ -27,8 +27,7 @@ def write(folder):
 
 def refuse_another_format(folder):
     """Raises an `InputError` that names both versions where `write` of another format was at work."""
-    path = folder / FILE
-    about = files.read_json(path) if path.is_file() else {"format": 1, "versions": {}}
+    about = files.read_json(folder / FILE, missing={"format": 1, "versions": {}})
     if about["format"] != FORMAT:
         writer = about["versions"].get("keras_attn") or "an early version"
         raise InputError(
@@ -47,10 +46,6 @@ def _version(package):
 def of_run(folder):
     """What the files of a training run say of it: a dictionary of its `task`, its configuration for `training`, and its
     measured `quality`; `None` for what they do not say."""
-    config, metrics = (_read(folder, name) for name in ("config.json", "metrics.json"))
+    paths = (pathlib.Path(folder, name) for name in ("config.json", "metrics.json"))
+    config, metrics = (files.read_json(path, missing={}) for path in paths)
     return {"task": config.get("task"), "training": config.get("train"), "quality": metrics}
-
-
-def _read(folder, name):
-    path = pathlib.Path(folder, name)
-    return files.read_json(path) if path.is_file() else {}

@@ -128,7 +128,12 @@ class TrainingConfig:
     keep_epochs: int = _option(
         "keep the model of each of the last N epochs, for an average or an ensemble", 0, metavar="N", minimum=0
     )
-    seed: int = _option("of everything random but which pairs are held out", 0, metavar="N", minimum=0)
+    seed: int = _option(
+        "of everything random in training; the pairs and what is held out do not depend on it",
+        0,
+        metavar="N",
+        minimum=0,
+    )
 
     # Evaluation
     measures: str | None = _option(

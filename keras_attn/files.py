@@ -41,14 +41,21 @@ def write_text(path, text):
         unfinished.write_text(text, encoding="utf-8")
 
 
-def read_json(path):
+def read_json(path, missing=None):
     """The dictionary in a JSON file that this package wrote.
+
+    Args:
+        path: the file.
+        missing: the dictionary to return where there is no file, which is otherwise an error of the system.
 
     Raises:
         InputError: there is none in it, as after half a copy.
     """
+    path = pathlib.Path(path)
+    if missing is not None and not path.is_file():
+        return missing
     try:
-        record = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is no whole JSON file ({error}); restore it, or make it anew.") from error
     if not isinstance(record, dict):

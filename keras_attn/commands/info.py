@@ -82,7 +82,7 @@ def _attention(serialized):
 
 
 def _read(path):
-    return files.read_json(path) if path.is_file() else {}
+    return files.read_json(path, missing={})
 
 
 def _as_text(description, indent=""):

@@ -57,10 +57,7 @@ class Checkpoint(keras.callbacks.Callback):
         return {"history": self.history, "random_states": random_states}
 
     def _progress(self):
-        path = self.folder / _PROGRESS
-        if not path.exists():
-            return {"history": {}}
-        return files.read_json(path)
+        return files.read_json(self.folder / _PROGRESS, missing={"history": {}})
 
 
 def _random_states(model):
