@@ -21,6 +21,7 @@ def test_a_model_is_small_and_the_one_that_is_recorded(name):
     assert hashlib.sha256(model).hexdigest() in (FOLDER / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_dates_are_answered_at_once_from_any_folder(tmp_path):
     code = "from keras_attn import cli; cli.main(['translate', '--model', 'dates', '25 décembre 1997', '1997년 12월 25일'])"
     assert run_python(code, cwd=tmp_path).split() == ["1997-12-25", "1997-12-25"]

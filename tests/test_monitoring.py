@@ -26,6 +26,7 @@ def fit(model, *callbacks, epochs):
     return model.fit(training, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks)).history
 
 
+@pytest.mark.slow
 def test_an_epoch_reports_what_the_model_translates_at_its_end(model):
     sources, targets = map(list, zip(*PAIRS[:5]))
     seen = {}
@@ -45,6 +46,7 @@ def test_an_epoch_reports_what_the_model_translates_at_its_end(model):
     assert not [name for name in history if "signature" in name]
 
 
+@pytest.mark.slow
 def test_training_stops_early_by_what_it_reports(model):
     quality = DecodedQuality(["ab"], ["never"], LETTERS, LETTERS, ["exact_match"])
     stopping = keras.callbacks.EarlyStopping("val_exact_match", mode="max", patience=2)

@@ -52,6 +52,7 @@ def test_a_recipe_finds_its_files_one_folder_below(data):
     assert recipe("cmudict", data).data == str(data / "below")
 
 
+@pytest.mark.slow
 def test_the_losses_of_a_training_are_those_of_the_moving_averages_that_it_returns():
     config = recipe("dates", ema=0.9, pairs=200, epochs=2, units=8, embedding_units=8)
     model, texts, parts, history = learned(config)

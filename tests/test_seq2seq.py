@@ -144,7 +144,7 @@ LOW_PRECISION = {
     "policy, name",
     [
         ("mixed_bfloat16", "plain"),
-        ("mixed_float16", "plain"),
+        slow("mixed_float16", "plain"),
         slow("mixed_float16", "input feeding"),
         slow("mixed_bfloat16", "gnmt"),
     ],
