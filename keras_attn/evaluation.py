@@ -176,8 +176,9 @@ def normalized_references(references, target_text):
         references: for each output a list of strings.
         target_text: text processor.
     """
-    flat = iter(target_text.normalize([text for texts in references for text in texts]).numpy().tolist())
-    return [[next(flat).decode() for _ in texts] for texts in references]
+    flat = [text for texts in references for text in texts]
+    written = iter(target_text.composed(target_text.normalize(flat)).numpy().tolist())
+    return [[next(written).decode() for _ in texts] for texts in references]
 
 
 class Counts(NamedTuple):

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from helpers import run_python
 
-from keras_attn import InputError
-from keras_attn.evaluation import MEASURES, PRESETS, bleu_and_chrf, by_length, exact_match, measure, token_error_rate
+from keras_attn import InputError, learn_text_processor
+from keras_attn.evaluation import (
+    MEASURES,
+    PRESETS,
+    bleu_and_chrf,
+    by_length,
+    exact_match,
+    measure,
+    normalized_references,
+    token_error_rate,
+)
 
 sacrebleu = pytest.importorskip("sacrebleu")
 pytest.importorskip("rapidfuzz")
@@ -37,6 +46,14 @@ def test_exact_match_is_the_share_of_equal_strings():
 
 def test_an_output_is_right_when_it_equals_any_of_its_references():
     assert exact_match(["a", "b", "c", "d"], [["x", "a"], "b", ["x", "y"], ("d",)]) == 0.75
+
+
+@pytest.mark.parametrize("form", ["NFKC", "NFD"])
+def test_references_are_written_as_translations_are(form):
+    pytest.importorskip("tensorflow_text")
+    text = learn_text_processor(["é 한"], "characters", normalization=form)
+    written = text.to_text(text.to_ids(["e\u0301 한"])).numpy()[0].decode()
+    assert normalized_references([["e\u0301 한", "é"], ["é"]], text) == [[written, "é"], ["é"]]
 
 
 @pytest.mark.parametrize("references", [REFERENCES, [[reference] for reference in REFERENCES]])

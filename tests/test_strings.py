@@ -44,9 +44,9 @@ class Pointing:
         return Hypotheses(tokens, zeros, weights, zeros, tf.zeros(tf.shape(tokens)))
 
 
-def pointing_translator(unit, replace_unknown, source_unit=None, **options):
+def pointing_translator(unit, replace_unknown, source_unit=None, source_form="NFKC", **options):
     learned = {"words": ["the cat sat"], "characters": ["abc"], "subwords": ["the cat sat on the mat"] * 3}
-    source = learn_text_processor(learned[source_unit or unit], source_unit or unit)
+    source = learn_text_processor(learned[source_unit or unit], source_unit or unit, normalization=source_form)
     target = learn_text_processor(learned[unit], unit)
     model = AttentionSeq2Seq(source.vocabulary_size, target.vocabulary_size, units=8, **options)
     return Translator(model, source, target, search=Pointing, replace_unknown=replace_unknown)
@@ -66,6 +66,13 @@ def test_a_word_is_looked_up_and_copied_where_the_lexicon_has_none():
 
 def test_a_lexicon_is_read_as_the_source_is():
     assert pointing_translator("words", {"ｚｅｂｒａ": "Z", "zebra": "Y"})("ｚｅｂｒａ quagga") == "Y quagga"
+
+
+@pytest.mark.parametrize("replace_unknown, first", [("copy", "얼룩말"), ({"얼룩말": "zebra"}, "zebra")])
+def test_what_was_taken_apart_is_looked_up_and_copied_as_people_write_it(replace_unknown, first):
+    translator = pointing_translator("words", replace_unknown, source_form="NFD")
+    (translation,) = translator.translate(["얼룩말 é"])
+    assert translation.text == f"{first} é" and translation.tokens == [first, "é"]
 
 
 def test_characters_are_copied_one_by_one():

@@ -5,7 +5,8 @@ import tensorflow as tf
 from keras_attn.errors import InputError, require
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, UNKNOWN
 
-NORMALIZATIONS = ("NFKC", "NFC", "NFKD", "NFD")
+# The Unicode forms in which a model may read, and that in which people write what it writes in them.
+WRITTEN_FORMS = {"NFKC": "NFKC", "NFC": "NFC", "NFKD": "NFKC", "NFD": "NFC"}
 
 # How many texts go through the graph at a time while a vocabulary is learned.
 _CHUNK = 4096
@@ -18,7 +19,8 @@ class TextProcessor(tf.Module):
     Unicode normalisation is applied, capitals are lowered if asked, runs of white space become one space, and those
     at the ends go. The default form, NFKC, writes the same letter the same way (full-width `Ａ` as `A`, `é` as one
     character) and keeps a Hangul syllable whole (`한`); the decomposed forms NFD and NFKD take it apart
-    (`ㅎ` `ㅏ` `ㄴ`), which gives a smaller character vocabulary and sequences two to three times as long.
+    (`ㅎ` `ㅏ` `ㄴ`), which gives a smaller character vocabulary and sequences two to three times as long. Whatever the
+    form, texts and tokens come back as people write them, with letters and syllables put together.
 
     Args:
         normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`.
@@ -32,9 +34,9 @@ class TextProcessor(tf.Module):
 
     def __init__(self, normalization="NFKC", lower_case=False):
         super().__init__(name="text_processor")
-        if normalization not in NORMALIZATIONS:
+        if normalization not in WRITTEN_FORMS:
             raise InputError(
-                f"normalization is {normalization!r}, but only {', '.join(map(repr, NORMALIZATIONS))} are known."
+                f"normalization is {normalization!r}, but only {', '.join(map(repr, WRITTEN_FORMS))} are known."
             )
         self.tensorflow_text = require("tensorflow_text", "A text processor")
         self.normalization = normalization
@@ -51,6 +53,11 @@ class TextProcessor(tf.Module):
             texts = tf.strings.lower(texts, encoding="utf-8")
         return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\p{Z}]+", " "))
 
+    def composed(self, texts):
+        """Normalised texts, or tokens, as people write them: string `(...)` to string `(...)`."""
+        form = WRITTEN_FORMS[self.normalization]
+        return texts if form == self.normalization else self.tensorflow_text.normalize_utf8(texts, form)
+
     def to_ids(self, texts):
         """Ids without start and end: string `(batch,)` to a ragged int32 `(batch, None)`."""
         raise NotImplementedError
@@ -62,7 +69,7 @@ class TextProcessor(tf.Module):
 
     def to_tokens(self, ids):
         """The tokens as people read them: int `(...)` to string `(...)`; padding is the empty string."""
-        return tf.where(tf.equal(ids, PADDING), "", tf.gather(self._tokens, ids))
+        return tf.where(tf.equal(ids, PADDING), "", self.composed(tf.gather(self._tokens, ids)))
 
     def to_text(self, ids, instead_of_unknown=None):
         """Natural text: int `(batch, length)`, dense or ragged, to string `(batch,)`.
@@ -87,7 +94,7 @@ class TextProcessor(tf.Module):
             kept, tokens = kept | replaced, tf.where(replaced, self._as_token(instead), tokens)
         text = self._join(tf.ragged.boolean_mask(ids.with_values(tokens), ids.with_values(kept)))
         # Where an unknown token is left out between two spaces, one of them goes too.
-        return tf.strings.strip(tf.strings.regex_replace(text, " +", " "))
+        return self.composed(tf.strings.strip(tf.strings.regex_replace(text, " +", " ")))
 
     def _as_token(self, words):
         """Words in the form that `_join` takes."""
@@ -100,7 +107,7 @@ class TextProcessor(tf.Module):
     @property
     def tokens(self):
         """The token of each id, the special ones first: a list of strings."""
-        return [token.decode() for token in self._tokens.numpy().tolist()]
+        return [token.decode() for token in self.composed(self._tokens).numpy().tolist()]
 
     def get_config(self):
         """A dictionary that JSON can hold and `text_processor_from_config` reads."""
