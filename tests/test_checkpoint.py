@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_attn import InputError
 from keras_attn.training.checkpoint import (
     BestModel,
     Checkpoint,
@@ -103,6 +104,15 @@ def test_a_save_that_dies_leaves_the_epoch_before(model, tmp_path, monkeypatch, 
     assert again.epochs_done == 1 and again.load_model() is not None
     assert first_weight(tmp_path / "best.keras") == 0
     assert [first_weight(path) for path in kept_epochs(tmp_path / "epochs")] == [0]
+
+
+def test_half_a_checkpoint_is_refused(model, tmp_path):
+    best, checkpoint = callbacks_of(tmp_path)
+    end_epochs([best, checkpoint], model, [3.0])
+    (path,) = checkpoint.folder.glob("*.keras")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=f"{path} is no whole Keras model"):
+        checkpoint.load_model()
 
 
 def test_the_last_epochs_are_kept_under_their_numbers(model, tmp_path):

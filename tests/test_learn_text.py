@@ -100,9 +100,10 @@ def test_tensorflow_text_is_named_where_it_is_missing(monkeypatch):
         learn_text_processor(SENTENCES)
 
 
-def test_a_configuration_with_an_unknown_unit_is_refused():
-    with pytest.raises(InputError, match="'letters'.*'words'"):
-        text_processor_from_config({"unit": "letters"})
+@pytest.mark.parametrize("config, unit", [({"unit": "letters"}, "'letters'"), ({}, "None")])
+def test_a_configuration_with_an_unknown_unit_is_refused(config, unit):
+    with pytest.raises(InputError, match=f"{unit}.*'words'"):
+        text_processor_from_config(config)
 
 
 @pytest.mark.parametrize("source_unit", UNITS)

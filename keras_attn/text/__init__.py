@@ -42,10 +42,10 @@ def text_processor_from_config(config):
     """The text processor whose `get_config` gave this dictionary.
 
     Raises:
-        InputError: an unknown unit.
+        InputError: an unknown unit, or none.
     """
     options = dict(config)
-    return _processor(options.pop("unit"))(**options)
+    return _processor(options.pop("unit", None))(**options)
 
 
 def first_difference(one, other):
