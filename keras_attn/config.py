@@ -36,7 +36,11 @@ class TrainingConfig:
     source_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
     target_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
     vocabulary_size: int | None = _option("different ids on each side at most", metavar="N", minimum=5)
-    normalization: str = _option("Unicode form", "NFKC", choices=("NFKC", "NFC", "NFKD", "NFD"))
+    normalization: str | None = _option(
+        "Unicode form in which the model reads and writes (default: NFKD, letters and syllables taken apart, for subwords, "
+        "and NFKC otherwise)",
+        choices=("NFKC", "NFC", "NFKD", "NFD"),
+    )
     lower_case: bool = _option("turn capitals into small letters", False)
     shared_vocabulary: bool | None = _option("learn one vocabulary from both sides (default: where both have subwords)")
 
@@ -107,7 +111,11 @@ class TrainingConfig:
         "loss",
         choices=("loss", "bleu", "chrf", "exact_match", "token_error_rate"),
     )
-    patience: int = _option("stop after this many epochs without a better one", 3, metavar="N", minimum=1)
+    patience: int | None = _option(
+        "stop after this many epochs without a better one (default: a tenth of --epochs, but 3 to 8)",
+        metavar="N",
+        minimum=1,
+    )
     batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
     tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)
     max_length: int = _option("leave out training pairs with more tokens on a side", 200, metavar="N", minimum=1)
@@ -165,11 +173,13 @@ class TrainingConfig:
 
     def suited_to(self, pairs, batches):
         """The same with every `None` filled in that depends on how many training pairs and batches there are."""
-        return _filled(
+        config = _filled(
             self,
             epochs=max(_EPOCHS, math.ceil(_UPDATES / batches)),
             dropout=round(_DROPOUT * min(1.0, (_FEW_PAIRS / pairs) ** 0.5), 2),
         )
+        least, most = _PATIENCE
+        return _filled(config, patience=min(most, max(least, config.epochs // _EPOCHS)))
 
     @property
     def task(self):
@@ -196,6 +206,9 @@ OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "covera
 
 # Sentences are learned in about ten passes, but a few thousand of them need more to see enough batches.
 _EPOCHS, _UPDATES = 10, 8_000
+
+# With many short passes it is chance that three in a row bring nothing better.
+_PATIENCE = 3, 8
 
 # What keeps a model from learning a few pairs by heart keeps it from learning many at all.
 _DROPOUT, _FEW_PAIRS = 0.4, 30_000

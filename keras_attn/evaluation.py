@@ -177,7 +177,7 @@ def normalized_references(references, target_text):
         target_text: text processor.
     """
     flat = [text for texts in references for text in texts]
-    written = iter(target_text.composed(target_text.normalize(flat)).numpy().tolist())
+    written = iter(target_text.as_written(flat).numpy().tolist())
     return [[next(written).decode() for _ in texts] for texts in references]
 
 

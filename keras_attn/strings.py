@@ -106,7 +106,7 @@ class StringModel(tf.Module):
         words = (source != PADDING) & (source != END)
         most_looked_at = tf.argmax(tf.where(words[:, None, None], attention, -1.0), axis=3)
         surfaces = self.source_text.surfaces(texts).to_tensor(shape=tf.shape(source, tf.int64))
-        word = self.source_text.composed(tf.gather(surfaces, most_looked_at, batch_dims=1))
+        word = tf.gather(surfaces, most_looked_at, batch_dims=1)
         if self.lexicon is not None:
             translated = self.lexicon.lookup(word)
             word = tf.where(translated == "", word, translated)
@@ -123,8 +123,8 @@ class StringModel(tf.Module):
 
 
 def _table(lexicon, source_text):
-    """A lookup table whose words are written as the source text processor writes them."""
-    words = source_text.composed(source_text.normalize(tf.constant(list(lexicon)))).numpy().tolist()
+    """A lookup table of words as the source text processor writes them."""
+    words = source_text.as_written(tf.constant(list(lexicon))).numpy().tolist()
     lexicon = dict(zip(words, lexicon.values()))
     pairs = tf.lookup.KeyValueTensorInitializer(list(lexicon), list(lexicon.values()), tf.string, tf.string)
     return tf.lookup.StaticHashTable(pairs, default_value="")

@@ -141,19 +141,20 @@ def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
 
 
 @pytest.mark.parametrize(
-    "pairs, batches, epochs, dropout",
+    "pairs, batches, epochs, patience, dropout",
     [
-        (3, 1, 8_000, 0.4),
-        (5_000, 79, 102, 0.4),
-        (30_000, 469, 18, 0.4),
-        (120_000, 1_875, 10, 0.2),
-        (10**8, 10**6, 10, 0.01),
+        (3, 1, 8_000, 8, 0.4),
+        (5_000, 100, 80, 8, 0.4),
+        (10_000, 160, 50, 5, 0.4),
+        (30_000, 469, 18, 3, 0.4),
+        (120_000, 1_875, 10, 3, 0.2),
+        (10**8, 10**6, 10, 3, 0.01),
     ],
 )
-def test_few_pairs_are_gone_through_more_often_and_with_more_dropout(pairs, batches, epochs, dropout):
+def test_few_pairs_are_gone_through_more_often_and_with_more_dropout(pairs, batches, epochs, patience, dropout):
     config = TrainingConfig(tsv="pairs.tsv").resolved().suited_to(pairs, batches)
-    assert (config.epochs, config.dropout) == (epochs, dropout)
-    given = TrainingConfig(tsv="pairs.tsv", epochs=2, dropout=0.0).resolved()
+    assert (config.epochs, config.patience, config.dropout) == (epochs, patience, dropout)
+    given = TrainingConfig(tsv="pairs.tsv", epochs=90, patience=2, dropout=0.0).resolved()
     assert given.suited_to(pairs, batches) == given
 
 

@@ -88,6 +88,12 @@ def test_an_unknown_unit_is_refused_with_the_known_ones():
         learn_text_processor(SENTENCES, "syllables")
 
 
+@pytest.mark.parametrize("unit, form", [("words", "NFKC"), ("characters", "NFKC"), ("subwords", "NFKD")])
+def test_each_unit_has_its_own_normalization_unless_told_otherwise(unit, form):
+    assert learn_text_processor(SENTENCES, unit).normalization == form
+    assert learn_text_processor(SENTENCES, unit, normalization="NFC").normalization == "NFC"
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_an_unknown_normalization_is_refused_with_the_known_ones(unit):
     with pytest.raises(InputError, match="'nfkc', but only 'NFKC', 'NFC', 'NFKD', 'NFD'"):

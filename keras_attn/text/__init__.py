@@ -11,7 +11,7 @@ from keras_attn.text.vocabulary import CharacterProcessor, WordProcessor
 PROCESSORS = {processor.unit: processor for processor in (WordProcessor, CharacterProcessor, SubwordProcessor)}
 
 
-def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normalization="NFKC", lower_case=False):
+def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normalization=None, lower_case=False):
     """Makes the text processor of one side from its training texts.
 
     Args:
@@ -19,7 +19,8 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
         unit: `"words"` (and punctuation), `"characters"`, or `"subwords"`.
         vocabulary_size: how many different ids there may be at most, the four special ones included. `None` means
             10,000 words, every character that occurs, or 8,000 subwords.
-        normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`, see `TextProcessor`.
+        normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`, see `TextProcessor`. `None` means `"NFKD"` for subwords
+            and `"NFKC"` otherwise.
         lower_case: whether capitals are turned into small letters.
 
     Returns:
@@ -34,8 +35,8 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
             f"vocabulary_size is {vocabulary_size}, but {len(SPECIAL_TOKENS)} ids are taken by "
             f"{', '.join(SPECIAL_TOKENS)}; make it {len(SPECIAL_TOKENS) + 1} or more."
         )
-    options = {"normalization": normalization, "lower_case": lower_case}
-    return processor.learn(texts, vocabulary_size, **options)
+    normalization = normalization or processor.default_normalization
+    return processor.learn(texts, vocabulary_size, normalization=normalization, lower_case=lower_case)
 
 
 def text_processor_from_config(config):

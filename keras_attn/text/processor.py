@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_attn.errors import InputError, require
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, UNKNOWN
 
-# The Unicode forms in which a model may read, and that in which people write what it writes in them.
+# The Unicode forms in which a model may read and write, and how people write what it has written in them.
 WRITTEN_FORMS = {"NFKC": "NFKC", "NFC": "NFC", "NFKD": "NFKC", "NFD": "NFC"}
 
 # How many texts go through the graph at a time while a vocabulary is learned.
@@ -17,20 +17,23 @@ class TextProcessor(tf.Module):
 
     Every text is first made uniform: bytes that are not UTF-8 become `�`, control characters become spaces, the
     Unicode normalisation is applied, capitals are lowered if asked, runs of white space become one space, and those
-    at the ends go. The default form, NFKC, writes the same letter the same way (full-width `Ａ` as `A`, `é` as one
-    character) and keeps a Hangul syllable whole (`한`); the decomposed forms NFD and NFKD take it apart
-    (`ㅎ` `ㅏ` `ㄴ`), which gives a smaller character vocabulary and sequences two to three times as long. Whatever the
-    form, texts and tokens come back as people write them, with letters and syllables put together.
+    at the ends go. The form NFKC writes the same letter the same way (full-width `Ａ` as `A`, `é` as one character) and
+    keeps a Hangul syllable whole (`한`); the decomposed forms NFD and NFKD take it apart (`ㅎ` `ㅏ` `ㄴ`). There are
+    only some seventy parts, so that characters make sequences two to three times as long from a small vocabulary, and
+    subwords may end inside a syllable, where the stem does. Whatever the form, texts and tokens come back as people
+    write them, with letters and syllables put together.
 
     Args:
         normalization: `"NFKC"`, `"NFC"`, `"NFKD"` or `"NFD"`.
         lower_case: whether capitals are turned into small letters.
 
-    A subclass has the class attribute `unit`, the attributes `vocabulary_size` and `_tokens` (a string for each id), a
-    class method `learn(texts, vocabulary_size, **options)`, and the methods `to_ids`, `surfaces` and `_join`.
+    A subclass has the class attributes `unit` and `default_normalization` (for `learn_text_processor`), the attributes
+    `vocabulary_size` and `_tokens` (a string for each id), a class method `learn(texts, vocabulary_size, **options)`,
+    and the methods `to_ids`, `surfaces` and `_join`.
     """
 
     unit = None
+    default_normalization = "NFKC"
 
     def __init__(self, normalization="NFKC", lower_case=False):
         super().__init__(name="text_processor")
@@ -53,23 +56,22 @@ class TextProcessor(tf.Module):
             texts = tf.strings.lower(texts, encoding="utf-8")
         return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\p{Z}]+", " "))
 
-    def composed(self, texts):
-        """Normalised texts, or tokens, as people write them: string `(...)` to string `(...)`."""
-        form = WRITTEN_FORMS[self.normalization]
-        return texts if form == self.normalization else self.tensorflow_text.normalize_utf8(texts, form)
+    def as_written(self, texts):
+        """Texts as they would come back from `to_text`: string `(batch,)` to string `(batch,)`."""
+        return self._composed(self.normalize(texts))
 
     def to_ids(self, texts):
         """Ids without start and end: string `(batch,)` to a ragged int32 `(batch, None)`."""
         raise NotImplementedError
 
     def surfaces(self, texts):
-        """What stands in the texts at each id of `to_ids`, also where the vocabulary does not have it: string `(batch,)`
-        to a ragged string `(batch, None)`."""
+        """What stands in the texts at each id of `to_ids`, also where the vocabulary does not have it, as people write it:
+        string `(batch,)` to a ragged string `(batch, None)`."""
         raise NotImplementedError
 
     def to_tokens(self, ids):
         """The tokens as people read them: int `(...)` to string `(...)`; padding is the empty string."""
-        return tf.where(tf.equal(ids, PADDING), "", self.composed(tf.gather(self._tokens, ids)))
+        return tf.where(tf.equal(ids, PADDING), "", self._composed(tf.gather(self._tokens, ids)))
 
     def to_text(self, ids, instead_of_unknown=None):
         """Natural text: int `(batch, length)`, dense or ragged, to string `(batch,)`.
@@ -94,7 +96,12 @@ class TextProcessor(tf.Module):
             kept, tokens = kept | replaced, tf.where(replaced, self._as_token(instead), tokens)
         text = self._join(tf.ragged.boolean_mask(ids.with_values(tokens), ids.with_values(kept)))
         # Where an unknown token is left out between two spaces, one of them goes too.
-        return self.composed(tf.strings.strip(tf.strings.regex_replace(text, " +", " ")))
+        return self._composed(tf.strings.strip(tf.strings.regex_replace(text, " +", " ")))
+
+    def _composed(self, texts):
+        """Normalised texts, or tokens, with their letters put together: string `(...)` to string `(...)`."""
+        form = WRITTEN_FORMS[self.normalization]
+        return texts if form == self.normalization else self.tensorflow_text.normalize_utf8(texts, form)
 
     def _as_token(self, words):
         """Words in the form that `_join` takes."""
@@ -107,7 +114,7 @@ class TextProcessor(tf.Module):
     @property
     def tokens(self):
         """The token of each id, the special ones first: a list of strings."""
-        return [token.decode() for token in self.composed(self._tokens).numpy().tolist()]
+        return [token.decode() for token in self._composed(self._tokens).numpy().tolist()]
 
     def get_config(self):
         """A dictionary that JSON can hold and `text_processor_from_config` reads."""

@@ -40,6 +40,8 @@ class SubwordProcessor(TextProcessor):
     """
 
     unit = "subwords"
+    # Hangul writes the end of a stem and the ending in one syllable, which can be cut only once it is taken apart.
+    default_normalization = "NFKD"
 
     def __init__(self, model, **options):
         super().__init__(**options)
@@ -89,7 +91,7 @@ class SubwordProcessor(TextProcessor):
         pieces = self.to_ids(texts)
         begins = tf.strings.regex_full_match(tf.gather(self._tokens, pieces.values), f"{SPACE}.*")
         number = tf.cast(running_sum_by_row(pieces.with_values(tf.cast(begins, tf.int32))), tf.int64) - 1
-        words = tf.strings.split(tf.strings.regex_replace(self.normalize(texts), SPACE, " "))
+        words = tf.strings.split(tf.strings.regex_replace(self.as_written(texts), SPACE, " "))
         # Each word begins with such a piece; the limits are for texts in which that sign itself stands alone.
         rows = tf.cast(pieces.value_rowids(), tf.int64)
         number = tf.clip_by_value(number, 0, tf.maximum(tf.gather(words.row_lengths(), rows) - 1, 0))

@@ -64,7 +64,7 @@ class _VocabularyProcessor(TextProcessor):
 
     def surfaces(self, texts):
         tokens = self.split(texts)
-        return tokens.with_values(tf.strings.regex_replace(tokens.values, JOINER, ""))
+        return tokens.with_values(self._composed(tf.strings.regex_replace(tokens.values, JOINER, "")))
 
     def to_ids(self, texts):
         tokens = self.split(texts)
