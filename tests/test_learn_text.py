@@ -95,9 +95,10 @@ def test_each_unit_has_its_own_normalization_unless_told_otherwise(unit, form):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_an_unknown_normalization_is_refused_with_the_known_ones(unit):
-    with pytest.raises(InputError, match="'nfkc', but only 'NFKC', 'NFC', 'NFKD', 'NFD'"):
-        learn_text_processor(SENTENCES, unit, normalization="nfkc")
+@pytest.mark.parametrize("form", ["nfkc", ""])
+def test_an_unknown_normalization_is_refused_with_the_known_ones(unit, form):
+    with pytest.raises(InputError, match=f"'{form}', but only 'NFKC', 'NFC', 'NFKD', 'NFD'"):
+        learn_text_processor(SENTENCES, unit, normalization=form)
 
 
 def test_tensorflow_text_is_named_where_it_is_missing(monkeypatch):

@@ -35,7 +35,8 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
             f"vocabulary_size is {vocabulary_size}, but {len(SPECIAL_TOKENS)} ids are taken by "
             f"{', '.join(SPECIAL_TOKENS)}; make it {len(SPECIAL_TOKENS) + 1} or more."
         )
-    normalization = normalization or processor.default_normalization
+    if normalization is None:
+        normalization = processor.default_normalization
     return processor.learn(texts, vocabulary_size, normalization=normalization, lower_case=lower_case)
 
 
