@@ -12,6 +12,7 @@ import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster products, which it leaves off on some processors
 
 from keras_attn.cli import run_and_exit  # noqa: E402
 

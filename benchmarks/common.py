@@ -68,7 +68,7 @@ class Rival:
     """
 
     def __init__(self, module, options, python=sys.executable):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
             [str(python), "-m", module, json.dumps(options)],
             stdin=subprocess.PIPE,
@@ -158,7 +158,7 @@ def rows(found, figure, **others):
     Args:
         found: what `in_turn` returned.
         figure: the name of what is compared.
-        others: names of other figures, each with a function from its list of values to what is shown.
+        others: names of other figures that some have, each with a function from its list of values to what is shown.
     """
     medians = {name: statistics.median(round_[figure] for round_ in rounds) for name, rounds in found.items()}
     made = []
@@ -166,7 +166,8 @@ def rows(found, figure, **others):
         values = [round_[figure] for round_ in rounds]
         row = {"name": name, figure: medians[name], "lowest": min(values), "highest": max(values)}
         for other, summary in others.items():
-            row[other] = summary([round_[other] for round_ in rounds])
+            if all(other in round_ for round_ in rounds):
+                row[other] = summary([round_[other] for round_ in rounds])
         row["ratio_to_ours"] = round(medians[name] / medians["ours"], 3) if medians.get("ours") else None
         made.append(row)
     return made

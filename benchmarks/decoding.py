@@ -32,6 +32,7 @@ def rivals(options):
         "joeynmt": lambda: Rival("benchmarks.rivals.joeynmt_decoding", settings, interpreter(options.joeynmt)),
         "pytorch": lambda: Rival("benchmarks.rivals.pytorch_decoding", settings),
         "stock-keras": lambda: Rival(KERAS, settings | {"rival": "stock-keras"}),
+        "products-alone": lambda: Rival("benchmarks.rivals.products", settings | {"work": "decoding"}),
     }
 
 
@@ -50,7 +51,7 @@ def main():
         help=f"train all on so many batches first, and let outputs end by themselves, after {LIMIT} tokens at the latest; "
         "700 of 64 are one and a half times Multi30k (default: 0)",
     )
-    add_only(command, ["ours", "joeynmt", "pytorch", "stock-keras"])
+    add_only(command, ["ours", "joeynmt", "pytorch", "stock-keras", "products-alone"])
     add_option(command)
     options = command.parse_args()
     options.joeynmt = str(options.joeynmt)

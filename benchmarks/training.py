@@ -6,7 +6,8 @@ All train the same network (256 units, a bidirectional GRU that reads, a GRU tha
 on the same sentences, each in a process of its own, in turn and several times over. Reported are target tokens a second,
 padding not counted: median, lowest and highest of the rounds; the loss of the last round, in nats a token; and each
 rival's median divided by ours. Where the attention feeds back into the recurrent layers (input feeding, and the wiring
-of Bahdanau), every position waits for the one before; JoeyNMT knows no other way.
+of Bahdanau), every position waits for the one before; JoeyNMT knows no other way. `products-alone` is nobody: it only
+multiplies the matrices that this takes, in float32, and is the limit for everyone on this machine.
 
 The sentences are those of Multi30k, German to English, if it is found (--data names its folder), and otherwise made up.
 """
@@ -17,7 +18,7 @@ from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, repor
 from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
-JOEYNMT = "benchmarks.rivals.joeynmt_training"
+JOEYNMT, PRODUCTS = "benchmarks.rivals.joeynmt_training", "benchmarks.rivals.products"
 BFLOAT16 = {"precision": "mixed_bfloat16"}
 
 # Name: module, and options beside those of the command line.
@@ -33,6 +34,7 @@ RIVALS = {
     "ours-input-feeding": (KERAS, {"rival": "ours", "like_length": True, "model": {"input_feeding": True}}),
     "ours-bahdanau": (KERAS, {"rival": "ours", "like_length": True, "model": {"wiring": "bahdanau"}}),
     "joeynmt-input-feeding": (JOEYNMT, {"like_length": True}),
+    "products-alone": (PRODUCTS, {"work": "training", "like_length": True}),
 }
 
 

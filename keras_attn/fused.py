@@ -133,16 +133,25 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
     """
     import tensorflow as tf
 
+    most = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
+    count = tf.maximum(1, _rounded_up(tf.shape(tokens)[0], most))  # an array of nothing cannot be put together
+    size = _rounded_up(tf.shape(tokens)[0], count)
     product_matrix = tf.cast(matrix, vectors.dtype)
-    size = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
-    count = tf.maximum(1, -(-tf.shape(tokens)[0] // size))  # an array of nothing cannot be put together
+    average = tf.reduce_mean(matrix, axis=0 if is_embedding else 1), tf.reduce_mean(bias)
     kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
-    sums = [tf.constant(0.0), *([tf.zeros_like(matrix), tf.zeros_like(bias)] if with_gradients else [])]
+    sums = [tf.constant(0.0)]
+    if with_gradients:
+        sums += [tf.zeros_like(matrix), tf.zeros_like(bias)]
+    if with_gradients and label_smoothing:  # what it takes from all logits alike
+        shares = label_smoothing / bias.shape[0] * weights
+        by_each = tf.linalg.matvec(tf.cast(vectors, tf.float32), shares, transpose_a=True)
+        sums[1] -= by_each if is_embedding else by_each[:, None]
+        sums[2] -= tf.reduce_sum(shares)
 
     def one_chunk(index, arrays, sums):
         part = slice(index * size, (index + 1) * size)
-        given = vectors[part], product_matrix, bias, tokens[part], weights[part], label_smoothing, is_embedding
+        given = vectors[part], product_matrix, bias, average, tokens[part], weights[part], label_smoothing, is_embedding
         of_tokens, of_all = _chunk(*given, with_gradients)
         arrays = [array.write(index, each) for array, each in zip(arrays, of_tokens, strict=True)]
         return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
@@ -155,34 +164,44 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
     return total, losses, right, *by_vectors, *by_matrix_and_bias
 
 
-def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
+def _rounded_up(number, divisor):
+    return -(-number // divisor)
+
+
+def _chunk(vectors, matrix, bias, average, tokens, weights, label_smoothing, is_embedding, with_gradients):
     """What there is of each token (loss, right, gradient by its vector), and what is summed (weighted loss, gradients by
-    matrix and bias)."""
+    matrix and bias).
+
+    Each pass over the logits takes as long as a good part of their product. So the exponentials are never divided by
+    their total: the rows that they are multiplied with, or that come out, are, and these are shorter. What label smoothing
+    gives to all tokens of the vocabulary alike needs no pass at all, but their average, a vector and a bias.
+    """
     import tensorflow as tf
 
     logits = tf.cast(tf.matmul(vectors, matrix, transpose_b=is_embedding), tf.float32) + bias
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     highest = tf.reduce_max(logits, axis=-1)
-    probabilities = tf.nn.softmax(logits)
-    # The logarithm of the sum of exponentials, of which the softmax knows everything: log p = highest - that, and the
-    # highest p is never too small for a logarithm.
-    normalizer = highest - tf.math.log(tf.reduce_max(probabilities, axis=-1))
-    losses = normalizer - of_tokens
+    exponentials = tf.exp(logits - highest[:, None])
+    totals = tf.reduce_sum(exponentials, axis=-1)
+    losses = highest + tf.math.log(totals) - of_tokens
     right = tf.cast(of_tokens >= highest, tf.float32)
     smoothed = losses
     if label_smoothing:
-        smoothed = normalizer - (1 - label_smoothing) * of_tokens - label_smoothing * tf.reduce_mean(logits, axis=-1)
+        average_vector, average_bias = average
+        of_all = tf.linalg.matvec(tf.cast(vectors, tf.float32), average_vector) + average_bias
+        smoothed += label_smoothing * (of_tokens - of_all)
     total = tf.reduce_sum(weights * smoothed)
     if not with_gradients:
         return (losses, right), (total,)
-    by_logits = probabilities * weights[:, None]
-    if label_smoothing:
-        by_logits -= label_smoothing / bias.shape[0] * weights[:, None]
-    by_logits = tf.tensor_scatter_nd_sub(by_logits, places, (1 - label_smoothing) * weights)
-    by_bias = tf.reduce_sum(by_logits, axis=0)
+    by_logits = tf.tensor_scatter_nd_sub(exponentials, places, (1 - label_smoothing) * totals)
+    scale = weights / totals
+    by_bias = tf.linalg.matvec(by_logits, scale, transpose_a=True)
     by_logits = tf.cast(by_logits, vectors.dtype)
-    by_vectors = tf.matmul(by_logits, matrix, transpose_b=not is_embedding)
-    pair = (by_logits, vectors) if is_embedding else (vectors, by_logits)
+    scale = tf.cast(scale, vectors.dtype)[:, None]
+    by_vectors = scale * tf.matmul(by_logits, matrix, transpose_b=not is_embedding)
+    if label_smoothing:
+        by_vectors -= tf.cast(label_smoothing * weights[:, None] * average_vector, vectors.dtype)
+    pair = (by_logits, scale * vectors) if is_embedding else (scale * vectors, by_logits)
     by_matrix = tf.cast(tf.matmul(*pair, transpose_a=True), tf.float32)
     return (losses, right, by_vectors), (total, by_matrix, by_bias)

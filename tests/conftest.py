@@ -7,6 +7,7 @@ import shutil
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do, so that other processes have the same numbers
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
