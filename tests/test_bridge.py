@@ -30,7 +30,7 @@ def test_dense_is_a_tanh_layer_for_each_tensor(rng, values):
     assert len(found) == len(bridge.projections) == 2
     for tensor, new, projection in zip(state[0], found, bridge.projections):
         kernel, bias = projection.get_weights()
-        np.testing.assert_allclose(new, np.tanh(tensor @ kernel + bias), rtol=1e-5)
+        np.testing.assert_allclose(new, np.tanh(tensor @ kernel + bias), rtol=1e-5, atol=1e-6)
 
 
 def test_copy_hands_the_state_on(rng, values):
