@@ -12,6 +12,9 @@ The weights are random, and nobody may write the end token, so that every output
 work for all, but not what happens in use, where some sentences of a batch end early. With --trained all learn from the
 same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
 
+`products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32, and is the
+limit for everyone on this machine.
+
 On a processor that others use too, PyTorch's threads wait for each other in a loop and are many times slower.
 """
 

@@ -111,6 +111,34 @@ def test_without_joeynmt_a_sentence_says_how_to_get_it(tmp_path):
         joeynmt.interpreter(tmp_path)
 
 
+def test_the_products_alone_are_those_of_our_matrices():
+    from benchmarks.rivals.products import reading, writing
+    from keras_attn import AttentionSeq2Seq
+
+    model = AttentionSeq2Seq(50, 50, units=8)
+    model.build()
+    products = reading(4, 7, 8) + writing(4, 5, 9, 8, 50)
+    matrices = [weight for weight in model.weights if "kernel" in weight.name and "bridge" not in weight.path]
+    assert sum(each.matrices * each.inner * each.columns for each in products) == sum(
+        np.prod(matrix.shape) for matrix in matrices
+    )
+
+
+def test_a_gradient_multiplies_as_much_as_the_product_that_it_belongs_to():
+    from benchmarks.rivals.products import Product
+
+    product = Product(matrices=2, positions=3, rows=4, inner=5, columns=6)
+    assert product.forward() == (6, 4, 5, 6)
+    assert product.backward() == ((6, 4, 6, 5), (2, 5, 12, 6))
+    assert {np.prod(each) for each in (product.forward(), *product.backward())} == {720}
+
+
+def test_a_figure_that_not_all_have_is_left_out_where_it_is_missing():
+    found = {"ours": [{"speed": 2, "size": 7}], "other": [{"speed": 6}]}
+    ours, other = common.rows(found, "speed", size=max)
+    assert ours["size"] == 7 and "size" not in other
+
+
 def test_tokens_are_counted_up_to_the_first_end_token():
     outputs = np.array([[7, 3, 8, 3], [7, 8, 3, 0], [7, 1, 8, 9]])
     assert sentences.count_tokens(outputs) == 2 + 3 + 4
@@ -140,11 +168,12 @@ def test_decoding_gives_all_outputs_of_random_weights_one_length(tmp_path):
     rows, said = rows_of("decoding", tmp_path, *options)
     torch = ["pytorch"] if importlib.util.find_spec("torch") else []
     assert [(row["search"], row["name"]) for row in rows] == [
-        *itertools.product(["greedy"], ["ours", *torch, "stock-keras"]),
-        ("beam-5", "ours"),
+        *itertools.product(["greedy"], ["ours", *torch, "stock-keras", "products-alone"]),
+        *itertools.product(["beam-5"], ["ours", "products-alone"]),
     ]
-    assert all(row["output_tokens"] == 6 * 5 and row["tokens_per_sentence"] == 5 for row in rows)
-    assert rows[0]["ratio_to_ours"] == rows[-1]["ratio_to_ours"] == 1
+    counted = [row for row in rows if row["name"] != "products-alone"]
+    assert all(row["output_tokens"] == 6 * 5 and row["tokens_per_sentence"] == 5 for row in counted)
+    assert [row["ratio_to_ours"] for row in rows if row["name"] == "ours"] == [1, 1]
     assert all(0 < row["lowest"] <= row["sentences_per_second"] <= row["highest"] for row in rows)
     assert "skipped: joeynmt: JoeyNMT is not in" in said
 
@@ -184,8 +213,10 @@ def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path
 
 @pytest.mark.slow
 def test_training_is_measured_on_the_same_batches_to_a_loss(tmp_path):
-    options = ["--data", tmp_path / "none", "--batch", "4", "--only", "ours,stock-keras,joeynmt-input-feeding"]
+    rivals = "ours,stock-keras,joeynmt-input-feeding,products-alone"
+    options = ["--data", tmp_path / "none", "--batch", "4", "--only", rivals]
     rows, said = rows_of("training", tmp_path, *options, "--joeynmt", tmp_path)
-    assert [row["name"] for row in rows] == ["ours", "stock-keras"]
-    assert rows[0]["ratio_to_ours"] == 1 and all(row["tokens_per_second"] > 0 and 0 < row["loss"] < 5 for row in rows)
+    assert [row["name"] for row in rows] == ["ours", "stock-keras", "products-alone"]
+    assert rows[0]["ratio_to_ours"] == 1 and all(row["tokens_per_second"] > 0 for row in rows)
+    assert all(0 < row["loss"] < 5 for row in rows[:2]) and "loss" not in rows[2]
     assert "skipped: joeynmt-input-feeding: JoeyNMT is not in" in said
