@@ -137,21 +137,17 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
     count = tf.maximum(1, _rounded_up(tf.shape(tokens)[0], most))  # an array of nothing cannot be put together
     size = _rounded_up(tf.shape(tokens)[0], count)
     product_matrix = tf.cast(matrix, vectors.dtype)
-    average = tf.reduce_mean(matrix, axis=0 if is_embedding else 1), tf.reduce_mean(bias)
     kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
-    sums = [tf.constant(0.0)]
-    if with_gradients:
-        sums += [tf.zeros_like(matrix), tf.zeros_like(bias)]
-    if with_gradients and label_smoothing:  # what it takes from all logits alike
-        shares = label_smoothing / bias.shape[0] * weights
-        by_each = tf.linalg.matvec(tf.cast(vectors, tf.float32), shares, transpose_a=True)
-        sums[1] -= by_each if is_embedding else by_each[:, None]
-        sums[2] -= tf.reduce_sum(shares)
+    sums = [tf.constant(0.0), *([tf.zeros_like(matrix), tf.zeros_like(bias)] if with_gradients else [])]
+    if label_smoothing:
+        shares = -label_smoothing * weights
+        by_vectors_alike, *alike = _given_to_all_alike(vectors, matrix, bias, shares, is_embedding)
+        sums = [old + new for old, new in zip(sums, alike)]
 
     def one_chunk(index, arrays, sums):
         part = slice(index * size, (index + 1) * size)
-        given = vectors[part], product_matrix, bias, average, tokens[part], weights[part], label_smoothing, is_embedding
+        given = vectors[part], product_matrix, bias, tokens[part], weights[part], label_smoothing, is_embedding
         of_tokens, of_all = _chunk(*given, with_gradients)
         arrays = [array.write(index, each) for array, each in zip(arrays, of_tokens, strict=True)]
         return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
@@ -160,6 +156,8 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
         lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=1
     )
     losses, right, *by_vectors = (array.concat() for array in arrays)
+    if label_smoothing:
+        by_vectors = [each + by_vectors_alike for each in by_vectors]
     total, *by_matrix_and_bias = sums
     return total, losses, right, *by_vectors, *by_matrix_and_bias
 
@@ -168,13 +166,32 @@ def _rounded_up(number, divisor):
     return -(-number // divisor)
 
 
-def _chunk(vectors, matrix, bias, average, tokens, weights, label_smoothing, is_embedding, with_gradients):
+def _given_to_all_alike(vectors, matrix, bias, shares, is_embedding):
+    """The sum of `share × mean of the logits`: what label smoothing gives to all tokens of the vocabulary alike.
+
+    It takes no pass over the logits, since their mean is the product with the mean of the matrix.
+
+    Returns:
+        The gradient by the vectors, the sum itself, and what its gradients by matrix and bias are for each token.
+    """
+    import tensorflow as tf
+
+    mean_vector = tf.reduce_mean(matrix, axis=0 if is_embedding else 1)
+    together = tf.linalg.matvec(tf.cast(vectors, tf.float32), shares, transpose_a=True)
+    all_shares = tf.reduce_sum(shares)
+    total = tf.tensordot(together, mean_vector, 1) + all_shares * tf.reduce_mean(bias)
+    by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
+    by_matrix = together / bias.shape[0]
+    return by_vectors, total, by_matrix if is_embedding else by_matrix[:, None], all_shares / bias.shape[0]
+
+
+def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
     """What there is of each token (loss, right, gradient by its vector), and what is summed (weighted loss, gradients by
     matrix and bias).
 
     Each pass over the logits takes as long as a good part of their product. So the exponentials are never divided by
-    their total: the rows that they are multiplied with, or that come out, are, and these are shorter. What label smoothing
-    gives to all tokens of the vocabulary alike needs no pass at all, but their average, a vector and a bias.
+    their total: the rows that they are multiplied with, or that come out, are, and these are shorter. Of label smoothing,
+    only what it takes from the right token is in here, see `_given_to_all_alike`.
     """
     import tensorflow as tf
 
@@ -186,12 +203,7 @@ def _chunk(vectors, matrix, bias, average, tokens, weights, label_smoothing, is_
     totals = tf.reduce_sum(exponentials, axis=-1)
     losses = highest + tf.math.log(totals) - of_tokens
     right = tf.cast(of_tokens >= highest, tf.float32)
-    smoothed = losses
-    if label_smoothing:
-        average_vector, average_bias = average
-        of_all = tf.linalg.matvec(tf.cast(vectors, tf.float32), average_vector) + average_bias
-        smoothed += label_smoothing * (of_tokens - of_all)
-    total = tf.reduce_sum(weights * smoothed)
+    total = tf.reduce_sum(weights * (losses + label_smoothing * of_tokens))
     if not with_gradients:
         return (losses, right), (total,)
     by_logits = tf.tensor_scatter_nd_sub(exponentials, places, (1 - label_smoothing) * totals)
@@ -200,8 +212,6 @@ def _chunk(vectors, matrix, bias, average, tokens, weights, label_smoothing, is_
     by_logits = tf.cast(by_logits, vectors.dtype)
     scale = tf.cast(scale, vectors.dtype)[:, None]
     by_vectors = scale * tf.matmul(by_logits, matrix, transpose_b=not is_embedding)
-    if label_smoothing:
-        by_vectors -= tf.cast(label_smoothing * weights[:, None] * average_vector, vectors.dtype)
     pair = (by_logits, scale * vectors) if is_embedding else (scale * vectors, by_logits)
     by_matrix = tf.cast(tf.matmul(*pair, transpose_a=True), tf.float32)
     return (losses, right, by_vectors), (total, by_matrix, by_bias)
