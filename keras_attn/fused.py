@@ -143,7 +143,7 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
     if label_smoothing:
         shares = -label_smoothing * weights
         by_vectors_alike, *alike = _given_to_all_alike(vectors, matrix, bias, shares, is_embedding)
-        sums = [old + new for old, new in zip(sums, alike)]
+        sums = [old + new for old, new in zip(sums, alike)]  # without gradients, the first alone
 
     def one_chunk(index, arrays, sums):
         part = slice(index * size, (index + 1) * size)

@@ -1,8 +1,8 @@
-"""Nobody, but how fast anybody could be: the matrix products of the same work alone, with nothing in between.
+"""Nobody, but how fast TensorFlow's matrix products alone would let one be, with nothing in between.
 
 They are those of our default network in float32, as few and as large as its mathematics allows: what does not wait for the
 position before is one product for all positions, and only real tokens meet the softmax's matrix. Whoever is faster
-multiplies less, or in another precision.
+multiplies less, in another precision, or with another library.
 """
 
 import functools
