@@ -129,9 +129,10 @@ class TrainingConfig:
         below=1,
     )
     precision: str = _option(
-        "of the computation in training; mixed_bfloat16 is faster on processors that multiply bfloat16, and rounds",
+        "of the computation in training; the others round, and are faster where the processor multiplies bfloat16: "
+        "bfloat16_products (with AMX) no more than the factors of products, mixed_bfloat16 (without it) most values",
         "float32",
-        choices=("float32", "mixed_bfloat16"),
+        choices=("float32", "bfloat16_products", "mixed_bfloat16"),
     )
     keep_epochs: int = _option(
         "keep the model of each of the last N epochs, for an average or an ensemble", 0, metavar="N", minimum=0

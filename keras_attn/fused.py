@@ -13,9 +13,11 @@ import keras
 from keras import ops
 
 from keras_attn.ids import PADDING
+from keras_attn.products import product
 
-# How many logits are in memory at a time, 16 MiB of them in float32.
-_LOGITS_AT_A_TIME = 2**22
+# How many logits a piece has, 8 MiB in float32, and how many pieces are in work at a time.
+_LOGITS_AT_A_TIME = 2**21
+_PIECES_AT_A_TIME = 2
 # Products of fewer rows than this take longer to fetch the matrix than to multiply.
 _LEAST_TOKENS = 64
 
@@ -153,7 +155,7 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
         return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
 
     _, arrays, sums = tf.while_loop(
-        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=1
+        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=_PIECES_AT_A_TIME
     )
     losses, right, *by_vectors = (array.concat() for array in arrays)
     if label_smoothing:
@@ -195,7 +197,7 @@ def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding
     """
     import tensorflow as tf
 
-    logits = tf.cast(tf.matmul(vectors, matrix, transpose_b=is_embedding), tf.float32) + bias
+    logits = tf.cast(product(vectors, matrix, transpose_right=is_embedding), tf.float32) + bias
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     highest = tf.reduce_max(logits, axis=-1)
@@ -211,7 +213,7 @@ def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding
     by_bias = tf.linalg.matvec(by_logits, scale, transpose_a=True)
     by_logits = tf.cast(by_logits, vectors.dtype)
     scale = tf.cast(scale, vectors.dtype)[:, None]
-    by_vectors = scale * tf.matmul(by_logits, matrix, transpose_b=not is_embedding)
+    by_vectors = scale * product(by_logits, matrix, transpose_right=not is_embedding)
     pair = (by_logits, scale * vectors) if is_embedding else (scale * vectors, by_logits)
-    by_matrix = tf.cast(tf.matmul(*pair, transpose_a=True), tf.float32)
+    by_matrix = tf.cast(product(*pair, transpose_left=True), tf.float32)
     return (losses, right, by_vectors), (total, by_matrix, by_bias)

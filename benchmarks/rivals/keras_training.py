@@ -9,7 +9,9 @@ from benchmarks.data import PADDING, training_measurement
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy
+    from keras_attn.training.processor import prepare_processor
 
+    prepare_processor(options.get("precision"))  # as `train.py` does
     sizes = [options["vocabulary"]] * 2
     model = AttentionSeq2Seq(*sizes, units=options["units"], **options.get("model", {}))
     model.compile(keras.optimizers.Adam(1e-3), MaskedCrossEntropy())
@@ -45,7 +47,7 @@ def untuned(dataset):
 
 def trainer(options):
     """The model of a rival, and a function that makes a step on each batch of a list and returns the mean loss."""
-    if options.get("precision"):
+    if options.get("precision") == "mixed_bfloat16":
         keras.mixed_precision.set_global_policy(options["precision"])
     keras.utils.set_random_seed(options["seed"])
     model, arrange = MODELS[options["rival"]](options)

@@ -4,8 +4,24 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
+from keras_attn.recurrence import gated_recurrence, pays
 
-CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+
+class GRU(keras.layers.GRU):
+    """Keras's own, but faster on a processor under TensorFlow."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if not pays() or (training and self.recurrent_dropout):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        if self.go_backwards:
+            sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)
+        values = sequences, initial_state[0], self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        sequences, start, *weights = (ops.cast(value, "float32") for value in values)
+        states = gated_recurrence(sequences, start, mask, *weights)
+        return states[:, -1], states, [states[:, -1]]
+
+
+CELLS = {"gru": GRU, "lstm": keras.layers.LSTM}
 
 
 class _BothWays(keras.layers.Layer):

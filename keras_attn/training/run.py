@@ -23,6 +23,7 @@ from keras_attn.training.folder import CHECKPOINT, EXPORT, LOSS, METRICS, PICTUR
 from keras_attn.training.measuring import measured, with_beam
 from keras_attn.training.monitoring import DecodedQuality
 from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
+from keras_attn.training.processor import prepare_processor
 from keras_attn.training.reporting import describe, report, worth_drawing
 from keras_attn.translator import Translator
 
@@ -46,6 +47,7 @@ def train(config, folder, overwrite=False, resume=False):
     """
     started = time.monotonic()
     config, folder = config.resolved(), pathlib.Path(folder)
+    prepare_processor(config.precision)
     new_model(config).build()  # what does not fit together is refused before anything is read
     keras.utils.set_random_seed(config.seed)
     refuse_another_run(folder, overwrite, resume)
@@ -78,7 +80,7 @@ def train(config, folder, overwrite=False, resume=False):
         )
 
     translator = Translator.load(folder)  # the best epoch, which is not always the last
-    if config.precision != "float32":
+    if config.precision == "mixed_bfloat16":
         translator = in_float32(translator, config)
         translator.save(folder)
     sources, references = sources_and_references(parts.test)

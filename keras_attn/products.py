@@ -1,0 +1,32 @@
+"""Matrix products in TensorFlow, and the one switch that makes them faster and coarser."""
+
+import os
+
+# TensorFlow hands it on to oneDNN, and looks it up when it first multiplies a batch of matrices.
+_VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
+
+
+def allow_bfloat16_products():
+    """Lets float32 matrices be rounded to bfloat16 where they are multiplied, if the processor has units for that (AMX).
+
+    Sums and everything else stay in float32. It holds for all that the process computes from then on.
+
+    Returns:
+        Whether it has any effect: neither without such units, nor after the first product of the process.
+    """
+    import tensorflow as tf
+
+    os.environ[_VARIABLE] = "BF16"
+    one = tf.ones((1, 1))
+    return bool(product(one + 2.0**-10, one) == 1)  # bfloat16 has no number between 1 and 1 + 2^-7
+
+
+def product(left, right, transpose_left=False, transpose_right=False):
+    """`left @ right` of two matrices."""
+    import tensorflow as tf
+
+    if os.environ.get(_VARIABLE) != "BF16":
+        return tf.matmul(left, right, transpose_left, transpose_right)
+    # Only products of batches are told that they may round, so this is a batch of one.
+    batch = tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=transpose_left, adj_y=transpose_right)
+    return tf.squeeze(batch, axis=0)
