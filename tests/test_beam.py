@@ -10,7 +10,7 @@ from test_greedy import VARIANTS, bold_model
 
 from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError
 from keras_attn.decoding import BeamSearch
-from keras_attn.decoding.beam import best_continuations
+from keras_attn.decoding.blocks import best_continuations, in_blocks
 from keras_attn.ids import END, START, UNKNOWN
 
 LENGTHS = [5, 2, 7, 1]
@@ -166,7 +166,7 @@ def test_the_best_continuations_are_those_of_a_sort(rng, size, width):
     gains[3] = -np.inf
     totals = -rng.integers(0, 3, (4, width)).astype("float32")
     totals[2, 1:] = -np.inf
-    places, tokens = best_continuations(tf.constant(totals), tf.constant(gains))
+    places, tokens = best_continuations(tf.constant(totals), in_blocks(tf.constant(gains)))
     everything = (totals[:, :, None] + gains).reshape(4, -1)
     expected = np.argsort(-everything, axis=1, kind="stable")[:, :width]
     possible = np.take_along_axis(everything, expected, axis=1) > -np.inf

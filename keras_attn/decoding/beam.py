@@ -2,10 +2,9 @@
 
 import tensorflow as tf
 
-from keras_attn.decoding.search import Search
-
-# Tokens among which only the best is looked at first: so many at least, and so many at most.
-_BLOCKS = (16, 256)
+from keras_attn.decoding.blocks import best_continuations, in_blocks
+from keras_attn.decoding.search import Search, logits_of
+from keras_attn.decoding.targets import NEVER
 
 
 class BeamSearch(Search):
@@ -32,41 +31,14 @@ class BeamSearch(Search):
         return tf.tile(tf.range(width)[None] == 0, [batch, 1])
 
     def continued(self, totals, logits, random):
-        return best_continuations(totals, logits)
+        return best_continuations(totals, in_blocks(logits))
 
-
-def best_continuations(totals, gains):
-    """The `width` most probable of all continuations, the lower place and token first among equals.
-
-    What `tf.math.top_k` would find among `totals + gains`, several times faster: the best `width` tokens lie in those
-    `width` blocks of the vocabulary whose best tokens are the best.
-
-    Args:
-        totals: float32 `(batch, width)`.
-        gains: float32 `(batch, width, vocabulary_size)`.
-
-    Returns:
-        Places and tokens, both int32 `(batch, width)`, the most probable first; where there are not so many with a
-        probability, any others.
-    """
-    vocabulary_size = tf.shape(gains)[2]
-    block = _block_size(gains.shape[2])
-    if gains.shape[2] is None or gains.shape[2] % block:
-        gains = tf.pad(gains, [[0, 0], [0, 0], [0, -vocabulary_size % block]], constant_values=float("-inf"))
-    _, width, size = tf.unstack(tf.shape(gains))
-    blocks = tf.reshape(gains, [-1, width, size // block, block])
-    highest = tf.reshape(totals[:, :, None] + tf.reduce_max(blocks, axis=3), [-1, width * (size // block)])
-    # In the order of the vocabulary, which decides between equals.
-    chosen = tf.sort(tf.math.top_k(highest, width).indices, axis=1)
-    candidates = tf.gather(tf.reshape(blocks, [-1, width * (size // block), block]), chosen, batch_dims=1)
-    candidates += tf.gather(totals, chosen // (size // block), batch_dims=1)[:, :, None]
-    _, best = tf.math.top_k(tf.reshape(candidates, [-1, width * block]), width)
-    best = tf.gather(chosen, best // block, batch_dims=1) * block + best % block
-    return best // size, tf.minimum(best % size, vocabulary_size - 1)
-
-
-def _block_size(vocabulary_size):
-    """The largest size of blocks that needs no padding, which is a copy; or half of the largest where there is none."""
-    least, most = _BLOCKS
-    without_padding = [size for size in range(least, most + 1) if vocabulary_size and vocabulary_size % size == 0]
-    return max(without_padding, default=most // 2)
+    def chosen(self, totals, logits, blocks, time, kept):
+        # To take away what the constraints forbid is a pass over all logits, and it is hardly ever among the best.
+        parents, tokens = best_continuations(totals, blocks)
+        possible = tf.gather(totals, parents, batch_dims=1) > NEVER
+        return tf.cond(
+            self.constraints.hold(tokens, possible, time, kept.prefix),
+            lambda: (parents, tokens, logits_of(tokens, logits, parents)),
+            lambda: super(BeamSearch, self).chosen(totals, logits, blocks, time, kept),
+        )

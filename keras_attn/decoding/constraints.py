@@ -1,5 +1,8 @@
 """What a target must or must not hold, whatever the search."""
 
+import functools
+import operator
+
 import tensorflow as tf
 
 from keras_attn.decoding.tokens import marked
@@ -52,6 +55,22 @@ class Constraints:
             return logits
         penalized = tf.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
         return tf.where(_holds(written, tf.shape(logits)[2]), penalized, logits)
+
+    def hold(self, tokens, possible, time, prefix):
+        """Whether tokens that were chosen without constraints could have been chosen with them: a boolean scalar, false
+        also where that takes too long to find out.
+
+        Args:
+            tokens: int32 `(batch, width)`.
+            possible: boolean `(batch, width)`, where there is a target that they continue.
+            time, prefix: as `allowed` gets them.
+        """
+        if self.no_repeat_ngram:
+            return tf.constant(False)
+        never = functools.reduce(operator.or_, (tokens == token for token in (*NEVER_WRITTEN, *self.forbidden)))
+        if self.min_length:
+            never |= (tokens == END) & (time < self.min_length)
+        return (time >= tf.shape(prefix)[1]) & ~tf.reduce_any(never & possible)
 
     def allowed(self, logits, written, time, prefix):
         """The logits `(batch, width, vocabulary_size)`, `-inf` for what must not be written next.

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_attn.decoding.blocks import best_token, in_blocks, most_probable
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
-from keras_attn.decoding.tokens import at_least_one_column, marked, most_probable
+from keras_attn.decoding.tokens import at_least_one_column, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
@@ -57,9 +58,9 @@ class GreedyDecoder:
         def step(time, rows, kept, written):
             logits, state, weights = self.model.step(kept.tokens, kept.state, kept.memory)
             logits = tf.cast(logits, tf.float32)
-            never = marked(NEVER_WRITTEN, logits)
-            tokens = tf.argmax(tf.where(never, float("-inf"), logits), axis=1, output_type=tf.int32)
-            largest, gain = most_probable(logits)
+            blocks = in_blocks(logits)
+            tokens = _best_that_may_be(best_token(blocks), logits)
+            largest, gain = most_probable(logits, blocks)
             gains = (tf.gather(logits, tokens, batch_dims=1) - largest) + gain
             given = _Outputs(
                 tf.where(kept.finished, PADDING, tokens),
@@ -74,6 +75,18 @@ class GreedyDecoder:
         total = tf.reduce_sum(gains, axis=2)
         weights = tf.transpose(weights, [1, 0, 2])[:, None]
         return Hypotheses(tf.transpose(tokens)[:, None], total, weights, total, gains)
+
+
+def _best_that_may_be(tokens, logits):
+    """The best tokens `(rows,)`, or those that are the best after them, where one must never be written."""
+    never = tf.reduce_any([tokens == token for token in NEVER_WRITTEN])
+
+    def others():
+        rest = tf.where(marked(NEVER_WRITTEN, logits), float("-inf"), logits)
+        return tf.argmax(rest, axis=1, output_type=tf.int32)
+
+    # To take them away is a pass over all logits, and they are hardly ever the best.
+    return tf.cond(never, others, lambda: tokens)
 
 
 class _Kept(NamedTuple):

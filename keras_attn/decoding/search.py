@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_attn.decoding.blocks import in_blocks, most_probable
 from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
-from keras_attn.decoding.tokens import at_least_one_column, most_probable
+from keras_attn.decoding.tokens import at_least_one_column
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING, START
 
@@ -85,6 +86,24 @@ class Search:
         """
         raise NotImplementedError
 
+    def chosen(self, totals, logits, blocks, time, kept):
+        """How the targets are continued so that the constraints hold.
+
+        Args:
+            totals: as `continued` gets it.
+            logits: float32 `(batch, width, vocabulary_size)`, of the next token.
+            blocks: the same, see `in_blocks`.
+            time: how many tokens there are.
+            kept: `_Kept`.
+
+        Returns:
+            `parents` and `tokens`, as `continued` returns them, and the tokens' logits, float32 `(batch, width)`, `-inf`
+            where the constraints forbid all.
+        """
+        allowed = self.constraints.allowed(logits, kept.beam.tokens, time, kept.prefix)
+        parents, tokens = self.continued(totals, allowed, kept.random[:, time])
+        return parents, tokens, logits_of(tokens, allowed, parents)
+
     def random_numbers(self, source, steps, width):
         """What `continued` gets at each step: float32 `(batch, steps, width)`."""
         return tf.zeros([tf.shape(source)[0], steps, width])
@@ -142,11 +161,11 @@ class Search:
         width = tf.shape(last)[1]
         logits, state, attended = tf.nest.map_structure(lambda tensor: _apart(tensor, width), steps)
         logits = self.constraints.penalized(logits, beam.tokens)
-        largest, gain = most_probable(logits)
-        logits = self.constraints.allowed(logits, beam.tokens, time, kept.prefix)
-        parents, tokens = self.continued(beam.total + (gain - largest), logits, kept.random[:, time])
+        blocks = in_blocks(logits)
+        largest, gain = most_probable(logits, blocks)
+        parents, tokens, chosen = self.chosen(beam.total + (gain - largest), logits, blocks, time, kept)
         largest, gain = of_parents((largest, gain), parents)
-        gains = (tf.gather_nd(logits, tf.stack([parents, tokens], axis=2), batch_dims=1) - largest) + gain
+        gains = (chosen - largest) + gain
         beam = written_on(beam, parents, tokens, gains, attended, time)
         ends = (beam.total > NEVER) & ((tokens == END) | (time + 1 >= kept.limits[:, None]))
         score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(beam.coverage, kept.mask)
@@ -180,6 +199,11 @@ class _Kept(NamedTuple):
     beam: Any
     state: Any
     memory: Any
+
+
+def logits_of(tokens, logits, parents):
+    """Those of the tokens `(batch, width)` that continue the parents `(batch, width)`."""
+    return tf.gather_nd(logits, tf.stack([parents, tokens], axis=2), batch_dims=1)
 
 
 def _side_by_side(tensor, width):

@@ -12,15 +12,6 @@ def log_probabilities_of(logits):
     return tf.nn.log_softmax(tf.cast(logits, tf.float32))
 
 
-def most_probable(logits):
-    """The largest logit, and its log-probability: float32 `(..., vocabulary_size)` to two `(...)`.
-
-    With them, `(logit - largest) + log-probability` is that of any other token. TensorFlow's softmax is several times as
-    fast as its log-softmax and its log-sum-exp, and the largest probability is never near zero.
-    """
-    return tf.reduce_max(logits, axis=-1), tf.math.log(tf.reduce_max(tf.nn.softmax(logits), axis=-1))
-
-
 def marked(tokens, logits):
     """Which ids are among these tokens: boolean `(vocabulary_size,)`, a constant where the size is one."""
     size = logits.shape[-1]
