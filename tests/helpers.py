@@ -1,6 +1,7 @@
 """What several test files need."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -91,6 +92,12 @@ def teacher_forcing(rng, vocabulary_size, lengths):
     labels = np.pad(words, [(0, 0), (0, 1)])
     labels[np.arange(len(lengths)), lengths] = 3
     return np.where(labels > 0, target, 0), labels
+
+
+def multiplies_bfloat16():
+    """Whether the processor has units for that (AMX)."""
+    about = pathlib.Path("/proc/cpuinfo")
+    return about.exists() and "amx_bf16" in about.read_text()
 
 
 def run_python(code, *arguments, cwd, **environment):

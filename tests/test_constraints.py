@@ -98,6 +98,32 @@ def test_every_search_begins_with_its_own_prefix(search, source):
             assert tokens[: len(asked)].tolist() == asked
 
 
+@pytest.mark.parametrize(
+    "constraints, prefix",
+    [
+        ({}, NOTHING_ASKED),
+        ({"min_length": 6}, NOTHING_ASKED),
+        ({"forbidden": [7, 10, 12, 14]}, NOTHING_ASKED),
+        ({"no_repeat_ngram": 1}, NOTHING_ASKED),
+        ({}, np.array([[9, 8, 7], [4, 0, 0], [0, 0, 0]], "int32")),
+    ],
+)
+def test_a_beam_finds_the_same_if_it_takes_away_only_what_it_would_choose(source, monkeypatch, constraints, prefix):
+    model = bold_model()
+    bias = model.decoder.logits.bias.numpy()
+    bias[:END] = -50  # or special tokens would be chosen, and taken away, at every step
+    bias[END] = 1
+    model.decoder.logits.bias.assign(bias)
+    find = lambda **constraints: targets(
+        BeamSearch(model, width=3, count=3, max_length=9, **constraints)(source, prefix)
+    )
+    found = find(**constraints)
+    free = targets(BeamSearch(model, width=3, count=3, max_length=9)(source))
+    assert (found == free) == (not constraints and not prefix.size)
+    monkeypatch.setattr(Constraints, "hold", lambda *_: tf.constant(False))
+    assert found == find(**constraints)
+
+
 def test_a_repetition_penalty_makes_repetition_rarer():
     repeats = lambda penalty: sum(
         len(tokens) - len(set(tokens))

@@ -10,7 +10,7 @@ import time
 
 import keras
 import pytest
-from helpers import run_python
+from helpers import multiplies_bfloat16, run_python
 
 pytest.importorskip("tensorflow_text")
 pytest.importorskip("babel")
@@ -227,6 +227,19 @@ def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somew
     assert "Go on with: python train.py --output run --resume" in printed and "Traceback" not in printed
     assert len(losses("run")) >= 1
     assert isinstance(Translator.load("run")("1 May 1999"), str)
+
+
+@pytest.mark.slow
+def test_products_that_round_leave_a_model_much_like_one_in_float32(somewhere):
+    options = ["--tsv", "pairs.tsv", "--epochs", "1", "--vocabulary-size", "40", *TINY]
+    code = "import sys; from keras_attn import cli; sys.exit(cli.main(sys.argv[1:]))"
+    run_python(code, "train", *options, "--precision", "bfloat16_products", "--output", "rounded", cwd=somewhere)
+    run_python(code, "train", *options, "--output", "full", cwd=somewhere)
+    rounded, full = (Translator.load(name).model for name in ("rounded", "full"))
+    assert {layer.dtype_policy.name for layer in rounded._flatten_layers()} == {"float32"}
+    distances = [abs(one - other).max() for one, other in zip(rounded.get_weights(), full.get_weights())]
+    assert max(distances) < 0.05
+    assert (max(distances) > 0) == multiplies_bfloat16()
 
 
 def test_a_run_in_bfloat16_leaves_a_model_in_float32(somewhere, trained_alone):

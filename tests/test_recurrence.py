@@ -1,0 +1,123 @@
+"""The recurrent unit with its gradient written out: against Keras's layer, NumPy and itself among other neighbours."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import gru_in_numpy, numbers
+
+tf = pytest.importorskip("tensorflow")
+
+from keras_attn import recurrence
+from keras_attn.layers.stack import GRU
+from keras_attn.recurrence import gated_recurrence
+
+UNITS, INPUT_UNITS = 4, 3
+LENGTHS = {"mixed": [5, 3, 1, 4], "with an empty row": [2, 0, 5], "full": [5, 5], "one": [5], "nobody": []}
+
+
+def weights_of(rng):
+    """Kernel, recurrent kernel and bias, all away from zero."""
+    shapes = (INPUT_UNITS, 3 * UNITS), (UNITS, 3 * UNITS), (2, 3 * UNITS)
+    return [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+
+def inputs_of(rng, lengths, padding=0):
+    """Inputs with numbers everywhere, a start, and the mask."""
+    size = 5 + padding
+    inputs = rng.normal(size=(len(lengths), size, INPUT_UNITS)).astype("float32")
+    start = rng.normal(size=(len(lengths), UNITS)).astype("float32")
+    return inputs, start, np.arange(size) < np.array(lengths, int).reshape(-1, 1)
+
+
+def layers_of(weights, **options):
+    """Ours and Keras's own with these weights."""
+    layers = [kind(UNITS, return_sequences=True, return_state=True, **options) for kind in (GRU, keras.layers.GRU)]
+    for layer in layers:
+        layer.build((None, None, INPUT_UNITS))
+        layer.set_weights(weights)
+    return layers
+
+
+def outputs_and_gradients(layer, inputs, start, mask):
+    """Outputs where there is no padding, final state, and gradients of something that hangs on each of their numbers."""
+    inputs, start = tf.constant(inputs), tf.constant(start)
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, start])
+        outputs, state = layer(inputs, initial_state=start, mask=mask, training=True)
+        order = np.flip(mask, axis=1) if layer.go_backwards else mask
+        outputs = tf.boolean_mask(outputs, order)
+        weights = 1 + tf.range(tf.size(outputs), dtype=tf.int32) % 7
+        value = tf.reduce_sum(tf.cast(weights, tf.float32) * tf.reshape(outputs, [-1])) + tf.reduce_sum(state**2)
+    variables = [weight.value for weight in layer.trainable_weights]
+    return [outputs, state, *tape.gradient(value, [inputs, start, *variables])]
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_it_equals_the_layer_of_keras_and_its_gradients(rng, lengths, go_backwards):
+    given = inputs_of(rng, LENGTHS[lengths])
+    ours, theirs = layers_of(weights_of(rng), go_backwards=go_backwards)
+    for found, expected in zip(*(outputs_and_gradients(layer, *given) for layer in (ours, theirs)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_keras_is_not_asked(rng, monkeypatch):
+    ours, _ = layers_of(weights_of(rng))
+    monkeypatch.setattr(keras.layers.GRU, "inner_loop", None)
+    inputs, start, mask = inputs_of(rng, LENGTHS["mixed"])
+    ours(inputs, initial_state=start, mask=mask)
+
+
+def test_it_equals_numpy(rng):
+    weights = weights_of(rng)
+    inputs = rng.normal(size=(2, 6, INPUT_UNITS)).astype("float32")
+    states = gated_recurrence(tf.constant(inputs), tf.zeros([2, UNITS]), None, *map(tf.constant, weights))
+    for found, sentence in zip(states, inputs, strict=True):
+        np.testing.assert_allclose(found, gru_in_numpy(sentence, weights), atol=1e-5)
+
+
+def test_gradients_equal_finite_differences(rng):
+    inputs, start, mask = inputs_of(rng, [3, 2])
+    given = [tf.constant(each) for each in (inputs, start, *weights_of(rng))]
+    function = lambda inputs, start, *weights: gated_recurrence(inputs, start, mask, *weights)[:, -1]
+    for written_out, numeric in zip(*tf.test.compute_gradient(function, given, delta=1e-2), strict=True):
+        np.testing.assert_allclose(written_out, numeric, atol=5e-3)
+
+
+def test_more_padding_changes_no_bit(rng):
+    weights, (inputs, start, mask) = weights_of(rng), inputs_of(rng, [5, 3, 1, 0], padding=3)
+
+    def last(until, padding):
+        values = [tf.Variable(weight) for weight in weights]
+        with tf.GradientTape() as tape:
+            padded = np.where(mask[..., None], inputs, padding).astype("float32")[:, :until]
+            states = gated_recurrence(tf.constant(padded), tf.constant(start), mask[:, :until], *values)
+            value = tf.reduce_sum(states[:, -1])
+        return [states[:, -1], *tape.gradient(value, values)]
+
+    for short, long in zip(last(5, 0.0), last(8, 9.0), strict=True):
+        np.testing.assert_allclose(short, long, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(last(8, 9.0)[0][3], start[3])
+
+
+def test_shapes_may_be_known_only_when_it_runs(rng):
+    ours, _ = layers_of(weights_of(rng))
+    call = tf.function(lambda inputs: ours(inputs)[0], input_signature=[tf.TensorSpec([None, None, INPUT_UNITS])])
+    for batch, length in ((2, 3), (1, 6)):
+        inputs = rng.normal(size=(batch, length, INPUT_UNITS)).astype("float32")
+        np.testing.assert_array_equal(call(inputs), ours(inputs)[0])
+
+
+def test_a_graphics_processor_has_something_faster(monkeypatch):
+    assert recurrence.pays()
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    assert not recurrence.pays()
+
+
+def test_recurrent_dropout_is_left_to_keras_in_training_alone(rng, monkeypatch):
+    ours, _ = layers_of(weights_of(rng), recurrent_dropout=0.5)
+    monkeypatch.setattr(keras.layers.GRU, "inner_loop", None)
+    inputs = np.ones((1, 2, INPUT_UNITS), "float32")
+    ours(inputs, training=False)
+    with pytest.raises(TypeError, match="not callable"):
+        ours(inputs, training=True)
