@@ -54,9 +54,7 @@ def _interrupt(number, frame):
 
 
 def _run(arguments):
-    os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "3"
-    )  # TensorFlow's remarks about the machine, before the first output
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster products, which it leaves off on some processors
     _open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments

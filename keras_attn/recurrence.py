@@ -60,9 +60,9 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
             previous = tf.concat([start[None], states[:-1]], axis=0)
             from_states = _sums(previous, recurrent_kernel, bias[1])
             by_start, *by_sums = _back(by_states, previous, from_inputs, from_states, recurrent_kernel)
-            by_inputs, by_kernel, by_bias = _by_factors(by_sums[0], inputs, kernel)
-            _, by_recurrent_kernel, by_recurrent_bias = _by_factors(by_sums[1], previous, recurrent_kernel)
-            return by_inputs, by_start, by_kernel, by_recurrent_kernel, tf.stack([by_bias, by_recurrent_bias])
+            by_inputs = _like(product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
+            by_matrices, by_biases = zip(*map(_by_weights, (inputs, previous), by_sums))
+            return by_inputs, by_start, *by_matrices, tf.stack(by_biases)
 
         return states, gradients
 
@@ -138,13 +138,12 @@ def _sums(vectors, matrix, bias):
     return [_like(each, vectors) for each in tf.split(sums, 3, axis=-1)]
 
 
-def _by_factors(by_sums, vectors, matrix):
-    """The gradients by vectors, matrix and bias, from those by the sums that `_sums` makes of them."""
+def _by_weights(vectors, by_sums):
+    """The gradients by the matrix and the bias of `_sums`, from those by the sums `(length, batch, 3 * units)`."""
     import tensorflow as tf
 
-    rows = _rows(by_sums)
-    by_vectors = _like(product(rows, matrix, transpose_right=True), vectors)
-    return by_vectors, product(_rows(vectors), rows, transpose_left=True), tf.reduce_sum(rows, axis=0)
+    by_sums = _rows(by_sums)
+    return product(_rows(vectors), by_sums, transpose_left=True), tf.reduce_sum(by_sums, axis=0)
 
 
 def _rows(vectors):
@@ -157,4 +156,6 @@ def _like(rows, vectors):
     """The rows in the places of the vectors: `(length, batch, ...)`."""
     import tensorflow as tf
 
-    return tf.reshape(rows, [*tf.unstack(tf.shape(vectors)[:2]), rows.shape[-1]])
+    placed = tf.reshape(rows, [*tf.unstack(tf.shape(vectors)[:2]), rows.shape[-1]])
+    placed.set_shape([*vectors.shape[:2], rows.shape[-1]])
+    return placed

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import gru_in_numpy, numbers
+from helpers import gru_in_numpy
 
 tf = pytest.importorskip("tensorflow")
 
@@ -100,12 +100,18 @@ def test_more_padding_changes_no_bit(rng):
     np.testing.assert_array_equal(last(8, 9.0)[0][3], start[3])
 
 
-def test_shapes_may_be_known_only_when_it_runs(rng):
+@pytest.mark.parametrize("batch, length", [(None, None), (2, None), (None, 3), (0, None)])
+def test_shapes_may_be_known_only_when_it_runs(rng, batch, length):
     ours, _ = layers_of(weights_of(rng))
-    call = tf.function(lambda inputs: ours(inputs)[0], input_signature=[tf.TensorSpec([None, None, INPUT_UNITS])])
-    for batch, length in ((2, 3), (1, 6)):
-        inputs = rng.normal(size=(batch, length, INPUT_UNITS)).astype("float32")
-        np.testing.assert_array_equal(call(inputs), ours(inputs)[0])
+    inputs = rng.normal(size=(2 if batch is None else batch, 3, INPUT_UNITS)).astype("float32")
+
+    def gradient(inputs):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(ours(inputs)[0] ** 2)
+        return tape.gradient(value, ours.trainable_weights[0].value)
+
+    traced = tf.function(gradient, input_signature=[tf.TensorSpec([batch, length, INPUT_UNITS])])
+    np.testing.assert_allclose(traced(inputs), gradient(tf.constant(inputs)), rtol=1e-5)
 
 
 def test_a_graphics_processor_has_something_faster(monkeypatch):
