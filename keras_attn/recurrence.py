@@ -1,9 +1,9 @@
 """A gated recurrent unit over a whole sequence, with its gradient written out.
 
-Left to itself, TensorFlow multiplies every matrix anew at every position, and on the way back adds up the gradient of every
-matrix at every position. But all that waits for the position before is the state. So here one product for each position is
-left on the way there, and one on the way back. All others are made for all positions at once, which is far quicker. Only
-the states are kept for the way back; the gates are computed anew from them, at once, too.
+Left to itself, TensorFlow multiplies every matrix anew at every position, and on the way back adds up the gradient of
+every matrix at every position. But all that waits for the position before is the state. So here one product for each
+position is left on the way there, and one on the way back. All others are made for all positions at once, which is far
+quicker. Only the states are kept for the way back; the gates are computed anew from them, at once, too.
 """
 
 import keras
@@ -15,7 +15,7 @@ _WIDE_OPEN = 1e4
 
 
 def pays():
-    """Whether `gated_recurrence` can run here, and nothing faster can: a graphics processor has a kernel for the whole."""
+    """Whether `gated_recurrence` can run here, and nothing faster can, as on a graphics processor."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

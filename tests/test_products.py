@@ -13,8 +13,8 @@ from keras_attn.products import allow_bfloat16_products, product
 print(allow_bfloat16_products())
 factors = np.load("factors.npz")
 for turned in ((False, False), (True, False), (False, True)):
-    left, right = (tf.constant(factors[name].T if turn else factors[name]) for name, turn in zip(("left", "right"), turned))
-    found = product(left, right, *turned)
+    given = [factors[name].T if turn else factors[name] for name, turn in zip(("left", "right"), turned)]
+    found = product(*map(tf.constant, given), *turned)
     print(found.dtype.name, abs(found - factors["left"] @ factors["right"]).numpy().max())
 """
 ALLOWED_TOO_LATE = """

@@ -39,7 +39,7 @@ def layers_of(weights, **options):
 
 
 def outputs_and_gradients(layer, inputs, start, mask):
-    """Outputs where there is no padding, final state, and gradients of something that hangs on each of their numbers."""
+    """Outputs where there is no padding, final state, and gradients of a value that hangs on each number of these."""
     inputs, start = tf.constant(inputs), tf.constant(start)
     with tf.GradientTape() as tape:
         tape.watch([inputs, start])
