@@ -9,16 +9,19 @@ _VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
 def allow_bfloat16_products():
     """Lets float32 matrices be rounded to bfloat16 where they are multiplied, if the processor has units for that (AMX).
 
-    Sums and everything else stay in float32. It holds for all that the process computes from then on.
+    Sums and everything else stay in float32. It holds for the whole process from then on, and cannot be taken back.
 
     Returns:
-        Whether it has any effect: neither without such units, nor after the first product of the process.
+        Whether products round now. They do not without such units, nor if the process has multiplied before.
     """
     import tensorflow as tf
 
     os.environ[_VARIABLE] = "BF16"
     one = tf.ones((1, 1))
-    return bool(product(one + 2.0**-10, one) == 1)  # bfloat16 has no number between 1 and 1 + 2^-7
+    rounds = bool(product(one + 2.0**-10, one) == 1)  # bfloat16 has no number between 1 and 1 + 2^-7
+    if not rounds:
+        del os.environ[_VARIABLE]
+    return rounds
 
 
 def product(left, right, transpose_left=False, transpose_right=False):

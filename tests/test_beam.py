@@ -10,7 +10,6 @@ from test_greedy import VARIANTS, bold_model
 
 from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError
 from keras_attn.decoding import BeamSearch
-from keras_attn.decoding.blocks import best_continuations, in_blocks
 from keras_attn.ids import END, START, UNKNOWN
 
 LENGTHS = [5, 2, 7, 1]
@@ -155,21 +154,3 @@ def test_an_empty_source_has_an_empty_target(source):
 def test_a_number_out_of_its_range_is_refused(options, sentence):
     with pytest.raises(InputError, match=sentence):
         BeamSearch(bold_model(), **options)
-
-
-@pytest.mark.parametrize("size", [1, 7, 30, 509, 1000])
-@pytest.mark.parametrize("width", [1, 2, 5])
-def test_the_best_continuations_are_those_of_a_sort(rng, size, width):
-    """Numbers of which many are equal, and some minus infinity."""
-    gains = -rng.integers(0, 9, (4, width, size)).astype("float32")
-    gains[rng.random(gains.shape) < 0.3] = -np.inf
-    gains[3] = -np.inf
-    totals = -rng.integers(0, 3, (4, width)).astype("float32")
-    totals[2, 1:] = -np.inf
-    places, tokens = best_continuations(tf.constant(totals), in_blocks(tf.constant(gains)))
-    everything = (totals[:, :, None] + gains).reshape(4, -1)
-    expected = np.argsort(-everything, axis=1, kind="stable")[:, :width]
-    possible = np.take_along_axis(everything, expected, axis=1) > -np.inf
-    np.testing.assert_array_equal((places * size + tokens)[possible], expected[possible])
-    for found, count in ((places, width), (tokens, size)):
-        assert tf.reduce_all((found >= 0) & (found < count))
