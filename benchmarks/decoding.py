@@ -12,7 +12,8 @@ The weights are random, and nobody may write the end token, so that every output
 work for all, but not what happens in use, where some sentences of a batch end early. With --trained all learn from the
 same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
 
-`products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32 with TensorFlow,
+`ours-bfloat16-products` decodes after `keras_attn.products.allow_bfloat16_products()`, which has an effect on processors
+with AMX. `products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32 with TensorFlow,
 and is the limit for who does that.
 
 On a processor that others use too, PyTorch's threads wait for each other in a loop and are many times slower.
@@ -25,6 +26,7 @@ from benchmarks.joeynmt import add_option, interpreter
 from benchmarks.sentences import BEAM, GREEDY, LIMIT
 
 KERAS = "benchmarks.rivals.keras_decoding"
+NAMES = ["ours", "ours-bfloat16-products", "joeynmt", "pytorch", "stock-keras", "products-alone"]
 
 
 def rivals(options):
@@ -32,6 +34,7 @@ def rivals(options):
     settings = vars(options)
     return {
         "ours": lambda: Rival(KERAS, settings | {"rival": "ours"}),
+        "ours-bfloat16-products": lambda: Rival(KERAS, settings | {"rival": "ours", "rounds": True}),
         "joeynmt": lambda: Rival("benchmarks.rivals.joeynmt_decoding", settings, interpreter(options.joeynmt)),
         "pytorch": lambda: Rival("benchmarks.rivals.pytorch_decoding", settings),
         "stock-keras": lambda: Rival(KERAS, settings | {"rival": "stock-keras"}),
@@ -54,13 +57,13 @@ def main():
         help=f"train all on so many batches first, and let outputs end by themselves, after {LIMIT} tokens at the latest; "
         "700 of 64 are one and a half times Multi30k (default: 0)",
     )
-    add_only(command, ["ours", "joeynmt", "pytorch", "stock-keras", "products-alone"])
+    add_only(command, NAMES)
     add_option(command)
     options = command.parse_args()
     options.joeynmt = str(options.joeynmt)
     if options.quick:
         options.sentences, options.rounds = min(options.sentences, 128), 1
-    chosen = options.only or [name for name in rivals(options) if not (options.quick and name == "products-alone")]
+    chosen = options.only or [name for name in NAMES if not (options.quick and name.endswith(("products", "alone")))]
     found = in_turn({name: rivals(options)[name] for name in chosen}, options.rounds)
     report([row for search in (GREEDY, BEAM) for row in rows_of(search, found)], options, by="search")
 

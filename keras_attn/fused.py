@@ -43,6 +43,16 @@ class Origin:
         self.training = bool(training)
         self.seen = {}
 
+    def logits(self):
+        """What is written down in the end: `(..., vocabulary_size)`."""
+        import tensorflow as tf
+
+        *dimensions, units = tf.unstack(tf.shape(self.vectors))
+        rows = tf.reshape(self.vectors, [-1, units])
+        matrix, bias = (tf.cast(weights, rows.dtype) for weights in (self.matrix, self.bias))
+        logits = product(rows, matrix, transpose_right=self.is_embedding) + bias
+        return tf.reshape(logits, [*dimensions, self.bias.shape[0]])
+
     def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
         """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar, which has first derivatives
         by vectors, matrix and bias.

@@ -24,11 +24,16 @@ def allow_bfloat16_products():
     return rounds
 
 
+def may_round():
+    """Whether `allow_bfloat16_products` was called and has an effect."""
+    return os.environ.get(_VARIABLE) == "BF16"
+
+
 def product(left, right, transpose_left=False, transpose_right=False):
     """`left @ right` of two matrices."""
     import tensorflow as tf
 
-    if os.environ.get(_VARIABLE) != "BF16":
+    if not may_round():
         return tf.matmul(left, right, transpose_left, transpose_right)
     # Only products of batches are told that they may round, so this is a batch of one.
     batch = tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=transpose_left, adj_y=transpose_right)

@@ -193,6 +193,18 @@ def test_a_tied_embedding_is_the_matrix_of_the_logits(rng):
     np.testing.assert_array_equal(np.delete(after, 10, -1), np.delete(before, 10, -1))
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_are_the_same_where_products_may_round(rng, monkeypatch, tied):
+    decoder, state, memory = built_with_inputs(rng, tied=tied)
+    expected = [numbers(decoder(TARGET, state, memory)[0]), numbers(decoder.step(TARGET[:, 0], state, memory)[0])]
+    monkeypatch.setattr("keras_attn.layers.decoder.may_round", lambda: True)
+    if tied:
+        monkeypatch.setattr(decoder.embedding, "logits", None)  # not asked
+    found = [numbers(decoder(TARGET, state, memory)[0]), numbers(decoder.step(TARGET[:, 0], state, memory)[0])]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -13,7 +13,10 @@ from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, BeamSearch, GreedyDecoder, MaskedCrossEntropy
+    from keras_attn.products import allow_bfloat16_products
 
+    if options.get("rounds"):
+        allow_bfloat16_products()
     model = AttentionSeq2Seq(options["vocabulary"], options["vocabulary"], units=options["units"])
     model.build()
     model.compile(keras.optimizers.Adam(1e-3), MaskedCrossEntropy())

@@ -9,6 +9,7 @@ from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import part
 from keras_attn.layers.time import over_time
 from keras_attn.layers.wirings import WIRINGS
+from keras_attn.products import may_round
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -233,6 +234,8 @@ class Decoder(keras.layers.Layer):
         return self.attentional(ops.concatenate([parts[name] for name in self.wiring.readout], axis=-1))
 
     def _logits(self, outputs):
+        if may_round():  # which Keras's own products never do
+            return self._origin(outputs, training=False).logits()
         return self.embedding.logits(outputs) if self.logits is None else self.logits(outputs)
 
     def _origin(self, outputs, training):
