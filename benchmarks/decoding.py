@@ -34,7 +34,7 @@ def rivals(options):
     settings = vars(options)
     return {
         "ours": lambda: Rival(KERAS, settings | {"rival": "ours"}),
-        "ours-bfloat16-products": lambda: Rival(KERAS, settings | {"rival": "ours", "rounds": True}),
+        "ours-bfloat16-products": lambda: Rival(KERAS, settings | {"rival": "ours", "precision": "bfloat16_products"}),
         "joeynmt": lambda: Rival("benchmarks.rivals.joeynmt_decoding", settings, interpreter(options.joeynmt)),
         "pytorch": lambda: Rival("benchmarks.rivals.pytorch_decoding", settings),
         "stock-keras": lambda: Rival(KERAS, settings | {"rival": "stock-keras"}),

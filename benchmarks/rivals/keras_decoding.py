@@ -15,7 +15,7 @@ def ours(options):
     from keras_attn import AttentionSeq2Seq, BeamSearch, GreedyDecoder, MaskedCrossEntropy
     from keras_attn.products import allow_bfloat16_products
 
-    if options.get("rounds"):
+    if options.get("precision") == "bfloat16_products":
         allow_bfloat16_products()
     model = AttentionSeq2Seq(options["vocabulary"], options["vocabulary"], units=options["units"])
     model.build()
