@@ -19,13 +19,13 @@ from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
 JOEYNMT, PRODUCTS = "benchmarks.rivals.joeynmt_training", "benchmarks.rivals.products"
-BFLOAT16, PRODUCTS_ALONE = {"precision": "mixed_bfloat16"}, {"precision": "bfloat16_products"}
+BFLOAT16, ROUNDED_PRODUCTS = {"precision": "mixed_bfloat16"}, {"precision": "bfloat16_products"}
 
 # Name: module, and options beside those of the command line.
 RIVALS = {
     "ours": (KERAS, {"rival": "ours", "like_length": True}),
     "ours-bfloat16": (KERAS, {"rival": "ours", "like_length": True, **BFLOAT16}),
-    "ours-bfloat16-products": (KERAS, {"rival": "ours", "like_length": True, **PRODUCTS_ALONE}),
+    "ours-bfloat16-products": (KERAS, {"rival": "ours", "like_length": True, **ROUNDED_PRODUCTS}),
     "stock-keras": (KERAS, {"rival": "stock-keras", "like_length": False}),
     "stock-keras-like-length": (KERAS, {"rival": "stock-keras", "like_length": True}),
     "stock-keras-bfloat16": (KERAS, {"rival": "stock-keras", "like_length": True, **BFLOAT16}),

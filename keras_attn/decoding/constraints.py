@@ -1,11 +1,8 @@
 """What a target must or must not hold, whatever the search."""
 
-import functools
-import operator
-
 import tensorflow as tf
 
-from keras_attn.decoding.tokens import marked
+from keras_attn.decoding.tokens import among, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
 
@@ -67,7 +64,7 @@ class Constraints:
         """
         if self.no_repeat_ngram:
             return tf.constant(False)
-        never = functools.reduce(operator.or_, (tokens == token for token in (*NEVER_WRITTEN, *self.forbidden)))
+        never = among(tokens, (*NEVER_WRITTEN, *self.forbidden))
         if self.min_length:
             never |= (tokens == END) & (time < self.min_length)
         return (time >= tf.shape(prefix)[1]) & ~tf.reduce_any(never & possible)

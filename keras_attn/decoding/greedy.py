@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_attn.decoding.blocks import best_token, in_blocks, most_probable
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
-from keras_attn.decoding.tokens import at_least_one_column, marked
+from keras_attn.decoding.tokens import among, at_least_one_column, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
@@ -79,14 +79,13 @@ class GreedyDecoder:
 
 def _best_that_may_be(tokens, logits):
     """The best tokens `(rows,)`, or those that are the best after them, where one must never be written."""
-    never = tf.reduce_any([tokens == token for token in NEVER_WRITTEN])
 
     def others():
         rest = tf.where(marked(NEVER_WRITTEN, logits), float("-inf"), logits)
         return tf.argmax(rest, axis=1, output_type=tf.int32)
 
     # To take them away is a pass over all logits, and they are hardly ever the best.
-    return tf.cond(never, others, lambda: tokens)
+    return tf.cond(tf.reduce_any(among(tokens, NEVER_WRITTEN)), others, lambda: tokens)
 
 
 class _Kept(NamedTuple):

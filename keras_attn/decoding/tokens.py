@@ -16,6 +16,11 @@ def marked(tokens, logits):
     """Which ids are among these tokens: boolean `(vocabulary_size,)`, a constant where the size is one."""
     size = logits.shape[-1]
     ids = tf.range(tf.shape(logits)[-1]) if size is None else np.arange(size)
+    return among(ids, tokens)
+
+
+def among(ids, tokens):
+    """Which ids are among these tokens: boolean, of their shape."""
     return functools.reduce(operator.or_, (ids == token for token in tokens))
 
 

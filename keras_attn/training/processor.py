@@ -30,7 +30,8 @@ def _one_thread_an_operation():
     import tensorflow as tf
 
     told = os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads()
-    if told or (os.cpu_count() or _FEW + 1) > _FEW:
+    cores = os.cpu_count()
+    if told or cores is None or cores > _FEW:
         return
     with contextlib.suppress(RuntimeError):  # TensorFlow has begun already, and goes on as it did
         tf.config.threading.set_intra_op_parallelism_threads(1)
