@@ -21,7 +21,7 @@ if not _COMMAND_LINE:
     from keras_attn import functional
     from keras_attn.explain import explain  # imported later, the module would take the function's name
     from keras_attn.layers import Attention, BahdanauStyleDotAttention
-    from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+    from keras_attn.models import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy, Perplexity, TokenAccuracy
 
 _LATER = {
     "BeamSearch": "keras_attn.decoding",
@@ -42,6 +42,7 @@ __all__ = [
     "Attention",
     "AttentionSeq2Seq",
     "BahdanauStyleDotAttention",
+    "FusedAdam",
     "InputError",
     "MaskedCrossEntropy",
     "Perplexity",

@@ -12,14 +12,14 @@ from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to
 
 
 def ours(options):
-    from keras_attn import AttentionSeq2Seq, BeamSearch, GreedyDecoder, MaskedCrossEntropy
+    from keras_attn import AttentionSeq2Seq, BeamSearch, FusedAdam, GreedyDecoder, MaskedCrossEntropy
     from keras_attn.products import allow_bfloat16_products
 
     if options.get("precision") == "bfloat16_products":
         allow_bfloat16_products()
     model = AttentionSeq2Seq(options["vocabulary"], options["vocabulary"], units=options["units"])
     model.build()
-    model.compile(keras.optimizers.Adam(1e-3), MaskedCrossEntropy())
+    model.compile(FusedAdam(1e-3), MaskedCrossEntropy())
     for source, target, labels in batches_to_learn_from(options):
         model.train_on_batch({"source": source, "target": target}, labels)
     if not options["trained"]:

@@ -8,13 +8,13 @@ from benchmarks.data import PADDING, training_measurement
 
 
 def ours(options):
-    from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy
+    from keras_attn import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy
     from keras_attn.training.processor import prepare_processor
 
     prepare_processor(options.get("precision"))  # as `train.py` does
     sizes = [options["vocabulary"]] * 2
     model = AttentionSeq2Seq(*sizes, units=options["units"], **options.get("model", {}))
-    model.compile(keras.optimizers.Adam(1e-3), MaskedCrossEntropy())
+    model.compile(FusedAdam(1e-3), MaskedCrossEntropy())
     return model, lambda source, target, labels: ({"source": source, "target": target}, labels)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import keras
 
 from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, LocationScore, PredictiveAlignment
-from keras_attn.models import AttentionSeq2Seq, MaskedCrossEntropy, TokenAccuracy
+from keras_attn.models import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy, TokenAccuracy
 from keras_attn.translator import Translator
 
 
@@ -81,7 +81,7 @@ def model_to_train(config, texts, batches):
     )
     averages = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
     model.compile(
-        optimizer=keras.optimizers.Adam(rate, global_clipnorm=1.0, **averages),
+        optimizer=FusedAdam(rate, global_clipnorm=1.0, **averages),
         loss=MaskedCrossEntropy(config.label_smoothing),
         metrics=[TokenAccuracy()],
     )
