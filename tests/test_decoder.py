@@ -193,6 +193,13 @@ def test_a_tied_embedding_is_the_matrix_of_the_logits(rng):
     np.testing.assert_array_equal(np.delete(after, 10, -1), np.delete(before, 10, -1))
 
 
+@pytest.mark.parametrize("vocabulary_size", [12, 5_000])
+def test_the_matrix_of_the_logits_begins_as_large_for_many_tokens_as_for_few(vocabulary_size):
+    decoder = Decoder(TokenEmbedding(vocabulary_size, 50), RecurrentStack(200), Attention("dot"))
+    decoder.build((None, None), (None, None, 200))
+    np.testing.assert_allclose(numbers(decoder.logits.kernel).std(), (2 / 200) ** 0.5, rtol=0.05)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_logits_are_the_same_where_products_may_round(rng, monkeypatch, tied):
     decoder, state, memory = built_with_inputs(rng, tied=tied)

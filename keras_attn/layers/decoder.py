@@ -75,7 +75,10 @@ class Decoder(keras.layers.Layer):
             self.attentional = keras.layers.Dense(self.output_units, activation="tanh", name="attentional", **policy)
         self.logits = None
         if not self.embedding.tied:
-            self.logits = keras.layers.Dense(self.embedding.vocabulary_size, name="logits", **policy)
+            # Keras's default makes the matrix the smaller the more tokens there are. With thousands of them, all that is
+            # learned through it would be learned several times more slowly.
+            spread = {"kernel_initializer": "he_normal"}
+            self.logits = keras.layers.Dense(self.embedding.vocabulary_size, name="logits", **spread, **policy)
         self._refuse_parts_that_do_not_fit()
 
     @property
