@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_attn.ids import PADDING
 from keras_attn.products import product
+from keras_attn.replicas import one_replica
 
 # How many logits a piece has, 8 MiB in float32, and how many pieces are in work at a time.
 _LOGITS_AT_A_TIME = 2**21
@@ -70,14 +71,8 @@ class Origin:
 def trace_logits(logits, origin):
     """Notes where logits come from; they themselves stay as they are."""
     # In float16, gradients that are scaled only afterwards would be lost.
-    if keras.backend.backend() == "tensorflow" and ops.dtype(logits) != "float16" and _one_replica():
+    if keras.backend.backend() == "tensorflow" and ops.dtype(logits) != "float16" and one_replica():
         setattr(logits, _NOTE, origin)
-
-
-def _one_replica():
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
 def forget_origin(logits):

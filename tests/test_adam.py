@@ -98,9 +98,9 @@ def test_a_saved_model_has_it_again(tmp_path):
         np.testing.assert_array_equal(mine.numpy(), other.numpy())
 
 
-@pytest.mark.parametrize("options, replicas", [({"amsgrad": True}, 1), ({}, 2)])
-def test_what_the_operation_cannot_do_is_done_as_keras_does_it(rng, monkeypatch, options, replicas):
-    monkeypatch.setattr(adam, "_replicas", lambda: replicas)
+@pytest.mark.parametrize("options, alone", [({"amsgrad": True}, True), ({}, False)])
+def test_what_the_operation_cannot_do_is_done_as_keras_does_it(rng, monkeypatch, options, alone):
+    monkeypatch.setattr(adam, "one_replica", lambda: alone)
     monkeypatch.setattr(FusedAdam, "_fused_step", None)
     weights = rng.normal(size=(3, 5))
     gradients = [tf.constant(each, "float32") for each in rng.normal(size=(STEPS, 3, 5))]

@@ -77,8 +77,9 @@ class Decoder(keras.layers.Layer):
         if not self.embedding.tied:
             # Keras's default makes the matrix the smaller the more tokens there are. With thousands of them, all that is
             # learned through it would be learned several times more slowly.
-            spread = {"kernel_initializer": "he_normal"}
-            self.logits = keras.layers.Dense(self.embedding.vocabulary_size, name="logits", **spread, **policy)
+            self.logits = keras.layers.Dense(
+                self.embedding.vocabulary_size, kernel_initializer="he_normal", name="logits", **policy
+            )
         self._refuse_parts_that_do_not_fit()
 
     @property

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_attn.replicas import one_replica
+
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class FusedAdam(keras.optimizers.Adam):
@@ -19,13 +21,14 @@ class FusedAdam(keras.optimizers.Adam):
     Example:
         >>> model.compile(FusedAdam(1e-3), MaskedCrossEntropy())
 
-    Source: Kingma and Ba 2015 (arXiv 1412.6980), the form before section 2.1 of which ε stands beside the root.
+    Source: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1 in the order of the end of section 2, in which ε is not corrected.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow" or self.amsgrad or _replicas() > 1:
-            return super().update_step(gradient, variable, learning_rate)
-        return self._fused_step(gradient, variable, learning_rate)
+        if keras.backend.backend() == "tensorflow" and not self.amsgrad and one_replica():
+            self._fused_step(gradient, variable, learning_rate)
+        else:
+            super().update_step(gradient, variable, learning_rate)
 
     def _fused_step(self, gradient, variable, learning_rate):
         import tensorflow as tf
@@ -47,9 +50,3 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=epsilon,
             grad=tf.convert_to_tensor(tf.cast(gradient, variable.dtype)),  # of an embedding, only some rows are given
         )
-
-
-def _replicas():
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
