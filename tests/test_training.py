@@ -128,7 +128,7 @@ def test_files_of_a_data_folder_and_several_right_answers(somewhere, capsys):
     (folder / "test.tsv").write_text("AB\tAH\tAH B\nBC\tK\tS IY\n")
     names = ["--data", "data", "--tsv", "train.tsv", "--test-references", "test.tsv"]
     units = ["--source-unit", "characters", "--target-unit", "words", "--measures", "pronunciations"]
-    search = ["--monitor", "exact_match", "--beam", "2", "--epochs", "30", "--learning-rate", "0.02"]
+    search = ["--monitor", "exact_match", "--patience", "10", "--beam", "2", "--epochs", "30", "--learning-rate", "0.02"]
     assert cli.main(["train", *names, *units, *search, *TINY, "--dropout", "0", "--output", "run"]) == 0
     metrics = json.loads(pathlib.Path("run", "metrics.json").read_text())
     assert metrics["word_error_rate"] == 0.5 and metrics["phone_error_rate"] > 0 and metrics["beam"] == 2
