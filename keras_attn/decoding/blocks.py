@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_attn.ids import PADDING
+
 # Tokens in a block: so many at least, and so many at most.
 _SIZES = (16, 256)
 
@@ -64,8 +66,8 @@ def best_continuations(totals, blocks):
         blocks: `Blocks` of `(batch, width, vocabulary_size)`.
 
     Returns:
-        Places and tokens, both int32 `(batch, width)`, the most probable first; where there are not so many with a
-        probability, any others.
+        Places and tokens, both int32 `(batch, width)`, the most probable first. Where there are not so many, any others
+        without a probability, or padding tokens, which are never written: no continuation comes twice.
     """
     _, width, count, size = tf.unstack(tf.shape(blocks.logits))
     highest = tf.reshape(totals[:, :, None] + blocks.highest, [-1, width * count])
@@ -75,7 +77,8 @@ def best_continuations(totals, blocks):
     candidates += tf.gather(totals, chosen // count, batch_dims=1)[:, :, None]
     _, best = tf.math.top_k(tf.reshape(candidates, [-1, width * size]), width)
     block, within = tf.gather(chosen, best // size, batch_dims=1), best % size
-    return block // count, tf.minimum(block % count * size + within, blocks.vocabulary_size - 1)
+    tokens = block % count * size + within
+    return block // count, tf.where(tokens < blocks.vocabulary_size, tokens, PADDING)
 
 
 def _block_size(vocabulary_size):
