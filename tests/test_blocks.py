@@ -44,3 +44,12 @@ def test_the_best_continuations_are_those_of_a_sort(rng, size, width):
     np.testing.assert_array_equal((places * size + tokens)[possible], expected[possible])
     for found, count in ((places, width), (tokens, size)):
         assert tf.reduce_all((found >= 0) & (found < count))
+
+
+def test_where_there_are_fewer_continuations_than_places_none_comes_twice():
+    logits = tf.constant([[[0.3, 0.1]] * 3])
+    totals = tf.constant([[0.0, float("-inf"), float("-inf")]])
+    places, tokens = best_continuations(totals, in_blocks(logits))
+    written = list(zip(places.numpy()[0].tolist(), tokens.numpy()[0].tolist()))
+    assert written[:2] == [(0, 0), (0, 1)]
+    assert written[2][0] > 0 or written[2][1] == 0
