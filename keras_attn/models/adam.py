@@ -21,7 +21,7 @@ class FusedAdam(keras.optimizers.Adam):
     Example:
         >>> model.compile(FusedAdam(1e-3), MaskedCrossEntropy())
 
-    Source: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1 in the order of the end of section 2, in which ε is not corrected.
+    Source: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1 in the order of the end of section 2.
     """
 
     def update_step(self, gradient, variable, learning_rate):
