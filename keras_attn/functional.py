@@ -16,6 +16,8 @@ arguments here; the layers of the same names own them.
 
 from keras import config, ops
 
+from keras_attn.products import batch_product
+
 # Far below any real score, yet finite: a row of nothing but -inf would turn into NaN.
 _MASKED_SCORE = -1e9
 
@@ -36,7 +38,7 @@ def dot_score(query, keys):
     Source: Luong et al. 2015, section 3.1, "dot".
     """
     query, keys = _comparable(query, keys)
-    return ops.matmul(query, ops.swapaxes(keys, -1, -2))
+    return batch_product(query, keys, transpose_right=True)
 
 
 def scaled_dot_score(query, keys):
@@ -209,7 +211,7 @@ def context_vector(weights, values):
     Source: Bahdanau et al. 2015, equation 5.
     """
     values = _floating(values)
-    return ops.matmul(ops.cast(weights, ops.dtype(values)), values)
+    return batch_product(ops.cast(weights, ops.dtype(values)), values)
 
 
 def window_mask(centers, source_length, width):

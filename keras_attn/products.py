@@ -1,6 +1,9 @@
-"""Matrix products in TensorFlow, and the one switch that makes them faster and coarser."""
+"""Matrix products, the fast ones that TensorFlow has, and the one switch that makes them faster and coarser."""
 
 import os
+
+import keras
+from keras import ops
 
 # TensorFlow hands it on to oneDNN, and looks it up when it first multiplies a batch of matrices.
 _VARIABLE = "TF_SET_ONEDNN_FPMATH_MODE"
@@ -38,3 +41,30 @@ def product(left, right, transpose_left=False, transpose_right=False):
     # Only products of batches are told that they may round, so this is a batch of one.
     batch = tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=transpose_left, adj_y=transpose_right)
     return tf.squeeze(batch, axis=0)
+
+
+def batch_product(left, right, transpose_right=False):
+    """`left @ right` of two batches of matrices, under any backend and of any kind.
+
+    One row of float32 on the left, such as a query, is multiplied by `BatchMatMulV3`, which TensorFlow does itself. What it
+    takes otherwise is oneDNN's product, which wakes other threads even for so little work, and takes several times as long.
+    """
+    if left.shape[-2] != 1 or not _are_tensorflows_float32(left, right):
+        return ops.matmul(left, ops.swapaxes(right, -1, -2) if transpose_right else right)
+    import tensorflow as tf
+
+    @tf.custom_gradient  # the operation has none of its own
+    def of(left, right):
+        def gradients(by_product):
+            with tf.GradientTape() as tape:
+                tape.watch((left, right))
+                same = tf.matmul(left, right, transpose_b=transpose_right)
+            return tape.gradient(same, (left, right), by_product)
+
+        return tf.raw_ops.BatchMatMulV3(x=left, y=right, Tout=left.dtype, adj_y=transpose_right), gradients
+
+    return of(left, right)
+
+
+def _are_tensorflows_float32(*tensors):
+    return keras.backend.backend() == "tensorflow" and all(ops.dtype(tensor) == "float32" for tensor in tensors)

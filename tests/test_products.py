@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from helpers import multiplies_bfloat16, numbers, run_python
 
 tf = pytest.importorskip("tensorflow")
 
-from keras_attn.products import product
+from keras_attn.products import batch_product, product
 
 SHAPES = (20, 30), (30, 40)
 ALLOWED_FIRST = """
@@ -33,6 +34,42 @@ def test_it_is_the_product(rng, transpose_left, transpose_right):
     factors = left.T if transpose_left else left, right.T if transpose_right else right
     found = product(*map(tf.constant, factors), transpose_left, transpose_right)
     np.testing.assert_allclose(numbers(found), left @ right, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("leading", [(), (2,), (2, 4)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_batches_have_the_product_and_its_gradients(rng, rows, leading, turned):
+    shapes = (*leading, rows, 6), (*leading, 6, 5), (*leading, rows, 5)
+    left, right, by_product = (rng.normal(size=shape).astype("float32") for shape in shapes)
+    given = tf.constant(left), tf.constant(np.swapaxes(right, -1, -2) if turned else right)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        found = batch_product(*given, transpose_right=turned)
+    by_left, by_right = map(numbers, tape.gradient(found, given, tf.constant(by_product)))
+    np.testing.assert_allclose(numbers(found), left @ right, atol=1e-5)
+    np.testing.assert_allclose(by_left, by_product @ np.swapaxes(right, -1, -2), atol=1e-5)
+    expected = np.swapaxes(left, -1, -2) @ by_product
+    np.testing.assert_allclose(by_right, np.swapaxes(expected, -1, -2) if turned else expected, atol=1e-5)
+
+
+def test_one_row_may_be_that_of_all_batches(rng):
+    left, right = (rng.normal(size=shape).astype("float32") for shape in ((1, 1, 6), (4, 6, 5)))
+    given = tf.constant(left), tf.constant(right)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        found = batch_product(*given)
+    np.testing.assert_allclose(numbers(found), left @ right, atol=1e-5)
+    expected = right.sum(axis=-1).sum(axis=0)[None, None]
+    np.testing.assert_allclose(numbers(tape.gradient(found, given[0])), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_one_row_of_another_kind_is_left_to_keras(rng, kind):
+    left, right = (tf.cast(rng.normal(size=shape), kind) for shape in ((9, 1, 64), (9, 64, 5)))
+    found = batch_product(left, right)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(numbers(found), numbers(keras.ops.matmul(left, right)))
 
 
 @pytest.mark.slow
