@@ -44,22 +44,24 @@ def product(left, right, transpose_left=False, transpose_right=False):
 
 
 def batch_product(left, right, transpose_right=False):
-    """`left @ right` of two batches of matrices, under any backend and of any kind.
+    """`left @ right` of two batches of as many matrices, under any backend and of any kind.
+
+    Where one side has more, their numbers must be known for the gradient to be right.
 
     One row of float32 on the left, such as a query, is multiplied by `BatchMatMulV3`, which TensorFlow does itself. What it
     takes otherwise is oneDNN's product, which wakes other threads even for so little work, and takes several times as long.
     """
-    if left.shape[-2] != 1 or not _are_tensorflows_float32(left, right):
+    as_many = left.shape[:-2] == right.shape[:-2]
+    if left.shape[-2] != 1 or not as_many or not _are_tensorflows_float32(left, right):
         return ops.matmul(left, ops.swapaxes(right, -1, -2) if transpose_right else right)
     import tensorflow as tf
 
     @tf.custom_gradient  # the operation has none of its own
     def of(left, right):
         def gradients(by_product):
-            with tf.GradientTape() as tape:
-                tape.watch((left, right))
-                same = tf.matmul(left, right, transpose_b=transpose_right)
-            return tape.gradient(same, (left, right), by_product)
+            by_left = tf.matmul(by_product, right, transpose_b=not transpose_right)
+            pair = (by_product, left) if transpose_right else (left, by_product)
+            return by_left, tf.matmul(*pair, transpose_a=True)
 
         return tf.raw_ops.BatchMatMulV3(x=left, y=right, Tout=left.dtype, adj_y=transpose_right), gradients
 
