@@ -42,6 +42,13 @@ def test_three_layers_equal_numpy(rng, cell, residual, layer_normalization):
     np.testing.assert_allclose(numbers(outputs)[0], expected, atol=1e-5)
 
 
+def test_a_call_builds_it(rng):
+    stack, inputs = stack_with_inputs(rng, layers=2, bidirectional=True)
+    by_itself = RecurrentStack(4, layers=2, bidirectional=True)
+    by_itself(inputs, mask=MASK)
+    assert [weight.shape for weight in by_itself.weights] == [weight.shape for weight in stack.weights]
+
+
 def test_residual_connections_are_left_out_where_the_sizes_differ(rng):
     stack, inputs = stack_with_inputs(rng, layers=2, bidirectional="first", residual=True)
     plain = RecurrentStack(4, layers=2, bidirectional="first")
@@ -110,9 +117,10 @@ def test_repeated_steps_equal_the_call(rng, cell, options):
         np.testing.assert_allclose(numbers(ours), numbers(theirs), atol=1e-5)
 
 
-def test_what_stands_at_the_side_joins_the_layers_built_for_it(rng):
+def test_what_stands_at_the_side_joins_the_layers_that_were_told_of_it(rng):
     stack = RecurrentStack(4, layers=2)
-    stack.build((None, None, 3), side_units=[0, 2])
+    stack.join([0, 2])
+    stack.build((None, None, 3))
     disturb_weights(stack, rng)
     x, side = rng.normal(size=(1, 3)).astype("float32"), rng.normal(size=(1, 2)).astype("float32")
     output, _ = stack.step(x, [[np.zeros((1, 4), "float32")]] * 2, side)
@@ -185,7 +193,8 @@ def test_recurrent_dropout_hides_the_same_units_at_all_positions_and_in_training
 
 def test_the_dropout_of_a_target_keeps_the_mean():
     stack = RecurrentStack(40, layers=2, dropout=0.25)
-    stack.build((None, None, 30), side_units=[10, 20])
+    stack.join([10, 20])
+    stack.build((None, None, 30))
     factors = [numbers(tensor) for tensor in stack.draw(np.zeros((20, 10, 30), "float32"), training=True)]
     assert [tensor.shape for tensor in factors] == [(20, 10, 40), (20, 10, 60)]
     for tensor in factors:

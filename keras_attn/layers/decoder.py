@@ -99,7 +99,8 @@ class Decoder(keras.layers.Layer):
         side_units = [context_units] * joined + [0] * (self.stack.layers - joined)
         if self.input_feeding:
             side_units[0] = self.output_units
-        self.stack.build((None, None, self.embedding.units), side_units)
+        self.stack.join(side_units)
+        self.stack.build((None, None, self.embedding.units))
         if self.attentional is not None:
             sizes = {"hidden": units, "context": context_units, "embedded": self.embedding.units}
             self.attentional.build((None, None, sum(sizes[name] for name in self.wiring.readout)))

@@ -139,14 +139,11 @@ class RecurrentStack(keras.layers.Layer):
         tensors = {"gru": 1, "lstm": 2}[self.cell]
         return [[(None, self._output_units(index))] * tensors for index in range(self.layers)]
 
-    def build(self, inputs_shape, side_units=None):
-        """Creates the weights.
+    def join(self, side_units):
+        """Says before `build`, for each layer, how many units `step` joins to its input; by default none."""
+        self.side_units = tuple(side_units)
 
-        Args:
-            inputs_shape: of the inputs.
-            side_units: for each layer, how many units `step` joins to its input; by default none.
-        """
-        self.side_units = tuple(side_units or self.side_units)
+    def build(self, inputs_shape):
         size = inputs_shape[-1]
         for index, layer in enumerate(self.recurrent):
             layer.build((None, None, size + self.side_units[index]))
@@ -171,7 +168,7 @@ class RecurrentStack(keras.layers.Layer):
         Args:
             inputs: `(batch, input_units)`.
             state: a list for each layer, as in a call.
-            side: `(batch, side_units)`, joined to the input of the layers that were built for it.
+            side: `(batch, side_units)`, joined to the input of the layers that `join` named.
             keep: the dropout of this position, from `draw`.
             training: whether recurrent dropout is on; then `draw_recurrent` comes before the first step, and
                 `forget_recurrent` after the last.
