@@ -33,7 +33,10 @@ def may_round():
 
 
 def product(left, right, transpose_left=False, transpose_right=False):
-    """`left @ right` of two matrices."""
+    """`left @ right` of two matrices, under any backend."""
+    if keras.backend.backend() != "tensorflow":
+        turned = lambda matrix, turn: ops.transpose(matrix) if turn else matrix
+        return ops.matmul(turned(left, transpose_left), turned(right, transpose_right))
     import tensorflow as tf
 
     if not may_round():
@@ -44,15 +47,12 @@ def product(left, right, transpose_left=False, transpose_right=False):
 
 
 def batch_product(left, right, transpose_right=False):
-    """`left @ right` of two batches of as many matrices, under any backend and of any kind.
-
-    Where one side has more, their numbers must be known for the gradient to be right.
+    """`left @ right` of two batches of matrices, under any backend and of any kind.
 
     One row of float32 on the left, such as a query, is multiplied by `BatchMatMulV3`, which TensorFlow does itself. What it
     takes otherwise is oneDNN's product, which wakes other threads even for so little work, and takes several times as long.
     """
-    as_many = left.shape[:-2] == right.shape[:-2]
-    if left.shape[-2] != 1 or not as_many or not _are_tensorflows_float32(left, right):
+    if left.shape[-2] != 1 or not _are_tensorflows_float32(left, right):
         return ops.matmul(left, ops.swapaxes(right, -1, -2) if transpose_right else right)
     import tensorflow as tf
 
@@ -61,11 +61,23 @@ def batch_product(left, right, transpose_right=False):
         def gradients(by_product):
             by_left = tf.matmul(by_product, right, transpose_b=not transpose_right)
             pair = (by_product, left) if transpose_right else (left, by_product)
-            return by_left, tf.matmul(*pair, transpose_a=True)
+            return _summed_like((by_left, tf.matmul(*pair, transpose_a=True)), (left, right))
 
         return tf.raw_ops.BatchMatMulV3(x=left, y=right, Tout=left.dtype, adj_y=transpose_right), gradients
 
     return of(left, right)
+
+
+def _summed_like(gradients, factors):
+    """The gradients in the shapes of the two factors, one of which may stand for several matrices of the other."""
+    import tensorflow as tf
+
+    leading = [factor.shape[:-2] for factor in factors]
+    if all(shape.is_fully_defined() for shape in leading) and leading[0] == leading[1]:
+        return gradients
+    shapes = [tf.shape(factor) for factor in factors]
+    repeated = tf.raw_ops.BroadcastGradientArgs(s0=shapes[0][:-2], s1=shapes[1][:-2])
+    return [tf.reshape(tf.reduce_sum(by, axes), shape) for by, axes, shape in zip(gradients, repeated, shapes)]
 
 
 def _are_tensorflows_float32(*tensors):

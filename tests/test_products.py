@@ -64,6 +64,27 @@ def test_one_row_may_be_that_of_all_batches(rng):
     np.testing.assert_allclose(numbers(tape.gradient(found, given[0])), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("numbers_of_matrices", [(1, 4), (4, 1), (4, 4)])
+def test_how_many_matrices_there_are_may_be_known_only_when_it_runs(rng, numbers_of_matrices):
+    left, right = (
+        rng.normal(size=(number, *shape)).astype("float32")
+        for number, shape in zip(numbers_of_matrices, ((1, 6), (6, 5)), strict=True)
+    )
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1, 6]), tf.TensorSpec([None, 6, 5])])
+    def gradients(left, right):
+        return tf.gradients(tf.square(batch_product(left, right)), [left, right])
+
+    by_left, by_right = gradients(left, right)
+    by_product = 2 * left @ right
+    for found, every, like in (
+        (by_left, by_product @ np.swapaxes(right, -1, -2), left),
+        (by_right, np.swapaxes(left, -1, -2) @ by_product, right),
+    ):
+        expected = every if like.shape == every.shape else every.sum(axis=0, keepdims=True)
+        np.testing.assert_allclose(numbers(found), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
 def test_one_row_of_another_kind_is_left_to_keras(rng, kind):
     left, right = (tf.cast(rng.normal(size=shape), kind) for shape in ((9, 1, 64), (9, 64, 5)))
