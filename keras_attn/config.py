@@ -121,6 +121,9 @@ class TrainingConfig:
     max_length: int = _option("leave out training pairs with more tokens on a side", 200, metavar="N", minimum=1)
     learning_rate: float | None = _option("highest learning rate of Adam", metavar="X", above=0)
     label_smoothing: float | None = _option("probability shared by the vocabulary", metavar="P", minimum=0, below=1)
+    weight_decay: float = _option(
+        "share of every weight that a step takes away, times the learning rate", 0.0, metavar="X", minimum=0
+    )
     ema: float | None = _option(
         "momentum of an exponential moving average of the weights, which is what is measured and kept; 0.999 averages "
         "over about a thousand batches",

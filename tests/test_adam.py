@@ -35,7 +35,9 @@ def test_it_equals_the_paper(rng):
     np.testing.assert_allclose(ours, adam_in_numpy(weights, gradients), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}, {"clipnorm": 0.5}])
+@pytest.mark.parametrize(
+    "options", [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}, {"clipnorm": 0.5}, {"weight_decay": 0.1}]
+)
 def test_its_arguments_mean_what_they_mean_in_keras(rng, options):
     weights = rng.normal(size=(3, 5))
     gradients = [tf.constant(each, "float32") for each in rng.normal(size=(STEPS, 3, 5))]

@@ -254,3 +254,12 @@ def test_a_run_in_bfloat16_leaves_a_model_in_float32(somewhere, trained_alone):
     assert {layer.dtype_policy.name for layer in halves._flatten_layers()} == {"float32"}
     distances = [abs(one - other).max() for one, other in zip(halves.get_weights(), full.get_weights())]
     assert 0 < max(distances) < 0.05
+
+
+def test_weight_decay_leaves_smaller_weights(somewhere, trained_alone):
+    def size(*options):
+        command = ["train", "--tsv", "pairs.tsv", "--epochs", "2", *TINY, *options, "--output", "run", "--overwrite"]
+        assert cli.main(command) == 0
+        return sum((weights**2).sum() for weights in Translator.load("run").model.get_weights())
+
+    assert size("--weight-decay", "9") < 0.99 * size()

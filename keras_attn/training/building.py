@@ -70,8 +70,9 @@ def _new_model(config, source_vocabulary_size, target_vocabulary_size):
 def model_to_train(config, texts, batches):
     """The model for these two text processors, compiled for epochs of that many batches.
 
-    Adam has a warm-up and then a cosine that falls to zero with the last epoch; with `config.ema` it keeps moving averages
-    of the weights, see `MovingAverages`.
+    Adam has a warm-up and then a cosine that falls to zero with the last epoch. What `config.weight_decay` takes away from
+    the weights is no part of the gradient (Loshchilov and Hutter 2019, arXiv 1711.05101). With `config.ema` it keeps moving
+    averages of the weights, see `MovingAverages`.
     """
     model = new_model(config, *(text.vocabulary_size for text in texts))
     steps = config.epochs * batches
@@ -81,7 +82,7 @@ def model_to_train(config, texts, batches):
     )
     averages = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
     model.compile(
-        optimizer=FusedAdam(rate, global_clipnorm=1.0, **averages),
+        optimizer=FusedAdam(rate, weight_decay=config.weight_decay or None, global_clipnorm=1.0, **averages),
         loss=MaskedCrossEntropy(config.label_smoothing),
         metrics=[TokenAccuracy()],
     )
