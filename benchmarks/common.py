@@ -68,7 +68,8 @@ class Rival:
     """
 
     def __init__(self, module, options, python=sys.executable):
-        environment = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
             [str(python), "-m", module, json.dumps(options)],
             stdin=subprocess.PIPE,
@@ -220,7 +221,7 @@ def machine():
 
 def versions():
     found = {"python": platform.python_version()}
-    for name in ("keras_attn", "keras", "tensorflow", "torch"):
+    for name in ("keras_attn", "keras", "tensorflow", "jax", "torch"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

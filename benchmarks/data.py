@@ -35,25 +35,27 @@ def training_batches(options, like_length):
     """Lists of source, target and label ids, `{"batch", "steps", "warm_up", "vocabulary", "seed"}` of them.
 
     Args:
-        options: a dictionary.
+        options: a dictionary. With `"length"`, all are padded to that many tokens, and longer pairs are left out.
         like_length: whether sentences of like length share a batch, as ours do by default.
     """
     pairs = sentence_pairs(options)
     sources, targets = (ids_of(side, options["vocabulary"]) for side in zip(*pairs))
+    length = options.get("length")
+    fits = lambda index: length is None or max(len(sources[index]), len(targets[index])) < length  # there is an end, too
     rng = random.Random(options["seed"])
-    order = list(range(len(pairs)))
+    order = [*filter(fits, range(len(pairs)))]
     rng.shuffle(order)
     batch = options["batch"]
     if like_length:
         window = 50 * batch
-        length = lambda index: (len(sources[index]), len(targets[index]))
-        order = [i for at in range(0, len(order), window) for i in sorted(order[at : at + window], key=length)]
+        lengths = lambda index: (len(sources[index]), len(targets[index]))
+        order = [i for at in range(0, len(order), window) for i in sorted(order[at : at + window], key=lengths)]
     groups = [order[at : at + batch] for at in range(0, len(order) - batch + 1, batch)]
     if like_length:
         rng.shuffle(groups)
     wanted = options["warm_up"] + options["steps"] * options["rounds"]
     groups = [groups[number % len(groups)] for number in range(wanted)]
-    return [_batch([sources[i] for i in group], [targets[i] for i in group]) for group in groups]
+    return [_batch([sources[i] for i in group], [targets[i] for i in group], length) for group in groups]
 
 
 def ids_of(side, size):
@@ -63,11 +65,11 @@ def ids_of(side, size):
     return [[ids.get(word, UNKNOWN) for word in sentence] for sentence in side]
 
 
-def _batch(sources, targets):
+def _batch(sources, targets, length):
     import numpy as np
 
     def padded(rows):
-        width = max(map(len, rows))
+        width = length or max(map(len, rows))
         return np.array([[*row, *[PADDING] * (width - len(row))] for row in rows], "int32")
 
     return (

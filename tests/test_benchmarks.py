@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
 from benchmarks import common, joeynmt, sentences
+from benchmarks.data import training_batches
 
 TINY_RIVAL = f"""
 import itertools, sys
@@ -210,6 +211,27 @@ def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path
         loaded = tf.saved_model.load(tmp_path / rival)
         written = loaded.signatures["serving_default"](texts=texts)["translations"].numpy()
         assert [len(text.split()) for text in written] == [5, 5]
+
+
+def test_a_length_leaves_longer_pairs_out_and_is_that_of_every_batch(tmp_path):
+    sizes = {"vocabulary": 50, "batch": 4, "steps": 3, "rounds": 1, "warm_up": 1, "length": 9}
+    batches = training_batches({"data": str(tmp_path / "none"), "seed": 0, **sizes}, like_length=True)
+    assert len(batches) == 4
+    for source, target, labels in batches:
+        assert source.shape == target.shape == labels.shape == (4, 9)
+        assert (np.count_nonzero(source, axis=1) >= 6).all()  # five words at least, and an end
+        assert all(row[np.count_nonzero(row) - 1] == 3 for row in (*source, *labels))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table, figure", [("gru", "milliseconds"), ("fit", "tokens_per_second")])
+def test_what_is_measured_on_a_graphics_processor_runs_anywhere(tmp_path, table, figure):
+    pytest.importorskip("jax")
+    options = ["--data", tmp_path / "none", "--batch", "4", "--table", table, "--only", "ours,pytorch"]
+    rows, _ = rows_of("gpu", tmp_path, *options)
+    assert [row["name"] for row in rows] == ["ours", *(["pytorch"] if importlib.util.find_spec("torch") else [])]
+    assert all(0 < row["lowest"] <= row[figure] <= row["highest"] and row["device"] for row in rows)
+    assert all(("loss" in row) == (table == "fit") and 0 < row.get("loss", 1) < 5 for row in rows)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import gru_in_numpy
+from helpers import gru_in_numpy, run_python
 
 tf = pytest.importorskip("tensorflow")
 
@@ -12,6 +12,37 @@ from keras_attn.layers.stack import GRU
 from keras_attn.recurrence import gated_recurrence
 
 UNITS, INPUT_UNITS = 4, 3
+UNDER_JAX = """
+import jax, keras, numpy as np
+from keras import ops
+from keras_attn.layers.stack import GRU
+
+rng = np.random.default_rng(0)
+inputs, start = rng.normal(size=(4, 5, 3)).astype("float32"), rng.normal(size=(4, 4)).astype("float32")
+mask = np.arange(5) < np.array([5, 0, 3, 1])[:, None]
+weights = [rng.normal(size=shape).astype("float32") for shape in ((3, 12), (4, 12), (2, 12))]
+
+def value_and_gradients(kind, go_backwards):
+    layer = kind(4, return_sequences=True, return_state=True, go_backwards=go_backwards)
+    layer.build((None, None, 3))
+    layer.set_weights(weights)
+    order = mask[:, ::-1] if go_backwards else mask
+    def value(weights, inputs, start):
+        others = [variable.value for variable in layer.non_trainable_variables]
+        (outputs, state), _ = layer.stateless_call(weights, others, inputs, initial_state=start, mask=mask, training=True)
+        return ops.sum(ops.where(order[..., None], outputs, 0) * np.arange(4)) + ops.sum(state**2)
+    given = [variable.value for variable in layer.trainable_variables], inputs, start
+    return jax.tree.leaves(jax.jit(jax.value_and_grad(value, (0, 1, 2)))(*given))
+
+for go_backwards in (False, True):
+    found = value_and_gradients(GRU, go_backwards)
+    theirs = value_and_gradients(keras.layers.GRU, go_backwards)
+    for ours, expected in zip(found, theirs, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+layer = GRU(4)
+keras.layers.GRU.inner_loop = None
+print(keras.backend.backend(), len(found), layer(inputs).shape)
+"""
 LENGTHS = {"mixed": [5, 3, 1, 4], "with an empty row": [2, 0, 5], "full": [5, 5], "one": [5], "nobody": []}
 
 
@@ -114,7 +145,14 @@ def test_shapes_may_be_known_only_when_it_runs(rng, batch, length):
     np.testing.assert_allclose(traced(inputs), gradient(tf.constant(inputs)), rtol=1e-5)
 
 
-def test_a_graphics_processor_has_something_faster(monkeypatch):
+@pytest.mark.slow
+def test_under_jax_it_equals_the_layer_of_keras_too(tmp_path):
+    pytest.importorskip("jax")
+    printed = run_python(UNDER_JAX, cwd=tmp_path, KERAS_BACKEND="jax")
+    assert printed.split(maxsplit=2) == ["jax", "6", "(4, 4)\n"]
+
+
+def test_with_tensorflow_a_graphics_processor_has_something_faster(monkeypatch):
     assert recurrence.pays()
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
     assert not recurrence.pays()

@@ -1,7 +1,6 @@
 """Training with Keras: ourselves, and what a tutorial would write with Keras's own layers."""
 
 import keras
-import tensorflow as tf
 
 from benchmarks.common import serve
 from benchmarks.data import PADDING, training_measurement
@@ -9,9 +8,11 @@ from benchmarks.data import PADDING, training_measurement
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy
-    from keras_attn.training.processor import prepare_processor
 
-    prepare_processor(options.get("precision"))  # as `train.py` does
+    if with_tensorflow():
+        from keras_attn.training.processor import prepare_processor
+
+        prepare_processor(options.get("precision"))  # as `train.py` does
     sizes = [options["vocabulary"]] * 2
     model = AttentionSeq2Seq(*sizes, units=options["units"], **options.get("model", {}))
     model.compile(FusedAdam(1e-3), MaskedCrossEntropy())
@@ -37,12 +38,25 @@ def stock_keras(options):
 MODELS = {"ours": ours, "stock-keras": stock_keras}
 
 
-def untuned(dataset):
-    """The dataset without TensorFlow's tuning, whose thread can hold up the end of a pass for as long as the pass took:
-    a matter of chance that has nothing to do with the model."""
+def with_tensorflow():
+    return keras.backend.backend() == "tensorflow"
+
+
+def dataset_of(batches):
+    """What `fit` is given: a `tf.data.Dataset`, or under another backend, where TensorFlow may be missing, the batches.
+
+    It goes without TensorFlow's tuning, whose thread can hold up the end of a pass for as long as the pass took: a matter
+    of chance that has nothing to do with the model.
+    """
+    if not with_tensorflow():
+        return (batch for batch in batches)
+    import tensorflow as tf
+
+    signature = tf.nest.map_structure(lambda _: tf.TensorSpec((None, None), "int32"), batches[0])
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.with_options(options)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+    return dataset.prefetch(2).with_options(options)
 
 
 def trainer(options):
@@ -53,12 +67,10 @@ def trainer(options):
     model, arrange = MODELS[options["rival"]](options)
     if not model.built:
         model.build()
-    signature = tf.nest.map_structure(lambda _: tf.TensorSpec((None, None), "int32"), arrange(0, 0, 0))
 
     def fit(batches):
-        arranged = lambda: (arrange(*batch) for batch in batches)
-        dataset = tf.data.Dataset.from_generator(arranged, output_signature=signature).prefetch(2)
-        return model.fit(untuned(dataset), verbose=0).history["loss"][0]
+        dataset = dataset_of([arrange(*batch) for batch in batches])
+        return model.fit(dataset, verbose=0).history["loss"][0]
 
     return model, fit
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.common import serve
-from benchmarks.data import PADDING, training_measurement
+from benchmarks.data import PADDING, real_tokens, training_measurement
 
 
 class Network(nn.Module):
@@ -30,21 +30,22 @@ class Network(nn.Module):
 
 def trainer(model, precision=None):
     """A function that makes a step on each batch of a list, and returns the mean loss of all real tokens."""
+    device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
 
     def fit(batches):
         total, count = 0.0, 0
         for batch in batches:
-            source, target, labels = (torch.from_numpy(ids).long() for ids in batch)
+            source, target, labels = (torch.from_numpy(ids).to(device).long() for ids in batch)
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
                 logits = model(source, target)
             loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=PADDING)
             loss.backward()
             optimizer.step()
-            real = int((labels != PADDING).sum())
-            total, count = total + loss.item() * real, count + real
-        return total / max(count, 1)
+            real = real_tokens([batch])
+            total, count = total + loss.detach() * real, count + real  # a number would wait for the device
+        return float(total) / max(count, 1)
 
     return fit
 
