@@ -39,6 +39,7 @@ CHANGES = {
     "own-vocabularies": _OWN_VOCABULARIES,
     "nothing-tied": {"tied_softmax": False, "tied_embeddings": False},
     "no-dropout": {"dropout": 0.0},
+    "no-weight-decay": {"weight_decay": 0.0},
     "no-label-smoothing": {"label_smoothing": 0.0},
     "token-dropout": {"token_dropout": 0.1},
     "recurrent-dropout": {"recurrent_dropout": 0.2},
