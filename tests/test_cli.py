@@ -146,8 +146,8 @@ def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
         (3, 1, 8_000, 8, 0.4),
         (5_000, 100, 80, 8, 0.4),
         (10_000, 160, 50, 5, 0.4),
-        (30_000, 469, 18, 3, 0.4),
-        (120_000, 1_875, 10, 3, 0.2),
+        (30_000, 469, 18, 3, 0.3),
+        (120_000, 1_875, 10, 3, 0.15),
         (10**8, 10**6, 10, 3, 0.01),
     ],
 )
@@ -158,8 +158,10 @@ def test_few_pairs_are_gone_through_more_often_and_with_more_dropout(pairs, batc
     assert given.suited_to(pairs, batches) == given
 
 
-def test_dates_have_no_dropout_however_few_they_are():
-    assert TrainingConfig(dataset="dates").resolved().suited_to(10, 1).dropout == 0
+def test_dates_have_neither_dropout_nor_weight_decay_however_few_they_are():
+    config = TrainingConfig(dataset="dates").resolved().suited_to(10, 1)
+    assert (config.dropout, config.weight_decay) == (0, 0)
+    assert TrainingConfig(tsv="pairs.tsv").resolved().weight_decay > 0
 
 
 @pytest.mark.parametrize(
