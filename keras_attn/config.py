@@ -182,7 +182,7 @@ class TrainingConfig:
         config = _filled(
             self,
             epochs=max(_EPOCHS, math.ceil(_UPDATES / batches)),
-            dropout=round(min(_MOST_DROPOUT, _DROPOUT * (_FEW_PAIRS / pairs) ** 0.5), 2),
+            dropout=round(min(_MOST_DROPOUT, _DROPOUT * (_OF_PAIRS / pairs) ** 0.5), 2),
         )
         least, most = _PATIENCE
         return _filled(config, patience=min(most, max(least, config.epochs // _EPOCHS)))
@@ -217,7 +217,7 @@ _EPOCHS, _UPDATES = 10, 8_000
 _PATIENCE = 3, 8
 
 # What keeps a model from learning a few pairs by heart keeps it from learning many at all.
-_DROPOUT, _FEW_PAIRS, _MOST_DROPOUT = 0.3, 30_000, 0.4
+_DROPOUT, _OF_PAIRS, _MOST_DROPOUT = 0.3, 30_000, 0.4
 
 # What experiments on the built-in dates and on five to a hundred thousand sentence pairs taught.
 TASK_DEFAULTS = {
