@@ -35,12 +35,12 @@ def training_batches(options, like_length):
     """Lists of source, target and label ids, `{"batch", "steps", "warm_up", "vocabulary", "seed"}` of them.
 
     Args:
-        options: a dictionary. With `"length"`, all are padded to that many tokens, and longer pairs are left out.
+        options: a dictionary. With `"padded_to"`, all are padded to that many tokens, and longer pairs are left out.
         like_length: whether sentences of like length share a batch, as ours do by default.
     """
     pairs = sentence_pairs(options)
     sources, targets = (ids_of(side, options["vocabulary"]) for side in zip(*pairs))
-    length = options.get("length")
+    length = options.get("padded_to")
     fits = lambda index: length is None or max(len(sources[index]), len(targets[index])) < length  # there is an end, too
     rng = random.Random(options["seed"])
     order = [*filter(fits, range(len(pairs)))]

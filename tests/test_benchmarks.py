@@ -213,8 +213,8 @@ def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path
         assert [len(text.split()) for text in written] == [5, 5]
 
 
-def test_a_length_leaves_longer_pairs_out_and_is_that_of_every_batch(tmp_path):
-    sizes = {"vocabulary": 50, "batch": 4, "steps": 3, "rounds": 1, "warm_up": 1, "length": 9}
+def test_batches_of_one_length_leave_longer_pairs_out(tmp_path):
+    sizes = {"vocabulary": 50, "batch": 4, "steps": 3, "rounds": 1, "warm_up": 1, "padded_to": 9}
     batches = training_batches({"data": str(tmp_path / "none"), "seed": 0, **sizes}, like_length=True)
     assert len(batches) == 4
     for source, target, labels in batches:

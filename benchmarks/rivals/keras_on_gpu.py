@@ -6,7 +6,7 @@ import keras
 from benchmarks.common import serve
 from benchmarks.data import training_measurement
 from benchmarks.rivals.keras_training import trainer
-from benchmarks.rivals.on_gpu import milliseconds_of, real_positions, vectors
+from benchmarks.rivals.on_gpu import fit_options, milliseconds_of, real_positions, vectors
 
 
 def recurrent(options):
@@ -54,7 +54,7 @@ def prepare(options):
         measure = layer_measurement(options)
     else:
         model, fit = trainer(options)
-        measure = training_measurement({**options, "like_length": True}, fit, model.count_params())
+        measure = training_measurement(fit_options(options), fit, model.count_params())
     return lambda: {**measure(), "device": jax.devices()[0].device_kind}
 
 

@@ -1,4 +1,4 @@
-"""What rivals on a graphics processor share: what goes into a layer, and a clock."""
+"""What rivals on a graphics processor share: what goes in, and a clock."""
 
 import time
 
@@ -15,6 +15,11 @@ def real_positions(options):
     """Boolean `(batch, length)`: the first positions of every sentence, at least one."""
     lengths = np.random.default_rng(options["seed"]).integers(1, options["length"] + 1, options["batch"])
     return np.arange(options["length"]) < lengths[:, None]
+
+
+def fit_options(options):
+    """The options for `training_measurement`: batches of like length, all of one shape."""
+    return {**options, "like_length": True, "padded_to": options["length"]}
 
 
 def milliseconds_of(call, wait_for, times):

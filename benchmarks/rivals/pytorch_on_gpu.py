@@ -5,7 +5,7 @@ from torch import nn
 
 from benchmarks.common import serve
 from benchmarks.data import training_measurement
-from benchmarks.rivals.on_gpu import milliseconds_of, real_positions, vectors
+from benchmarks.rivals.on_gpu import fit_options, milliseconds_of, real_positions, vectors
 from benchmarks.rivals.pytorch_training import Network, parameters_of, trainer
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,7 +38,7 @@ def prepare(options):
     else:
         model = Network(options["units"], options["vocabulary"]).to(DEVICE)
         fit = trainer(model, options.get("precision"))
-        measure = training_measurement({**options, "like_length": True}, fit, parameters_of(model))
+        measure = training_measurement(fit_options(options), fit, parameters_of(model))
     device = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
     return lambda: {**measure(), "device": device}
 
