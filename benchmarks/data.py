@@ -58,10 +58,15 @@ def training_batches(options, like_length):
     return [_batch([sources[i] for i in group], [targets[i] for i in group], length) for group in groups]
 
 
-def ids_of(side, size):
-    """Each sentence as ids, the most frequent words first."""
+def vocabulary_of(side, size):
+    """The words of the ids that are left beside the special ones, the most frequent first."""
     counts = collections.Counter(word for sentence in side for word in sentence)
-    ids = {word: number for number, (word, _) in enumerate(counts.most_common(size - END - 1), END + 1)}
+    return [word for word, _ in counts.most_common(size - END - 1)]
+
+
+def ids_of(side, size):
+    """Each sentence as ids, see `vocabulary_of`."""
+    ids = {word: number for number, word in enumerate(vocabulary_of(side, size), END + 1)}
     return [[ids.get(word, UNKNOWN) for word in sentence] for sentence in side]
 
 

@@ -13,12 +13,14 @@ work for all, but not what happens in use, where some sentences of a batch end e
 same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
 
 `ours-bfloat16-products` decodes after `keras_attn.products.allow_bfloat16_products()`, which has an effect on processors
-with AMX. `products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32 with
+with AMX, and `ours-shortlist` over the tokens that a shortlist learned from Multi30k's training pairs leaves; `ours-both` has
+both. `products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32 with
 TensorFlow, and is the limit for who does that.
 
 On a processor that others use too, PyTorch's threads wait for each other in a loop and are many times slower.
 """
 
+import functools
 import statistics
 
 from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
@@ -26,16 +28,23 @@ from benchmarks.joeynmt import add_option, interpreter
 from benchmarks.sentences import BEAM, GREEDY, LIMIT
 
 KERAS = "benchmarks.rivals.keras_decoding"
-LEFT_OUT_IN_A_HURRY = {"ours-bfloat16-products", "products-alone"}
-NAMES = ["ours", "ours-bfloat16-products", "joeynmt", "pytorch", "stock-keras", "products-alone"]
+LEFT_OUT_IN_A_HURRY = {"ours-bfloat16-products", "ours-both", "products-alone"}
+OURS = {
+    "ours": {},
+    "ours-bfloat16-products": {"precision": "bfloat16_products"},
+    "ours-shortlist": {"shortlist": True},
+    "ours-both": {"precision": "bfloat16_products", "shortlist": True},
+}
+NAMES = [*OURS, "joeynmt", "pytorch", "stock-keras", "products-alone"]
 
 
 def rivals(options):
     """From names to functions that start a `Rival`."""
     settings = vars(options)
-    return {
-        "ours": lambda: Rival(KERAS, settings | {"rival": "ours"}),
-        "ours-bfloat16-products": lambda: Rival(KERAS, settings | {"rival": "ours", "precision": "bfloat16_products"}),
+    ours = {
+        name: functools.partial(Rival, KERAS, settings | {"rival": "ours"} | special) for name, special in OURS.items()
+    }
+    return ours | {
         "joeynmt": lambda: Rival("benchmarks.rivals.joeynmt_decoding", settings, interpreter(options.joeynmt)),
         "pytorch": lambda: Rival("benchmarks.rivals.pytorch_decoding", settings),
         "stock-keras": lambda: Rival(KERAS, settings | {"rival": "stock-keras"}),

@@ -6,6 +6,7 @@ A sentence of 12 words goes through each SavedModel again and again, in a proces
 and warm. Every round starts a process for each, in turn. All write 12 tokens, with random weights and the same sizes:
 
 - ours: text in; the translation, its tokens, their scores and the attention weights out (`serving_default`);
+- ours-shortlist: the same over a shortlist of made-up candidates, as many as learned ones would be;
 - ours-attend: text and target in, attention weights out (`attend`);
 - tutorial: text in, text out, by a `tf.function` that calls Keras's own layers for one token after the other.
 
@@ -32,6 +33,7 @@ WORDS = 12
 # Name: the SavedModel, its signature, and what that gets.
 RIVALS = {
     "ours": ("ours", "serving_default", ("texts",)),
+    "ours-shortlist": ("ours-shortlist", "serving_default", ("texts",)),
     "ours-attend": ("ours", "attend", ("texts", "targets")),
     "tutorial": ("tutorial", "serving_default", ("texts",)),
 }

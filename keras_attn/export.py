@@ -110,7 +110,8 @@ def _beam_of(translator):
     search = translator.search
     if isinstance(search, BeamSearch) and search.length_penalty != "average":
         return search
-    return BeamSearch(translator.model, width=_WIDTH, length_penalty=_LENGTH_PENALTY, max_length=search.max_length)
+    alike = {"max_length": search.max_length, "shortlist": search.shortlist}
+    return BeamSearch(translator.model, width=_WIDTH, length_penalty=_LENGTH_PENALTY, **alike)
 
 
 def _beam_signature(strings, beam_search):

@@ -15,6 +15,7 @@ from keras_attn.built_in import folder_of
 from keras_attn.decoding import Ensemble, GreedyDecoder
 from keras_attn.errors import InputError
 from keras_attn.models.saving import load_model
+from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
 from keras_attn.text import first_difference, text_processor_from_config
 
@@ -59,7 +60,8 @@ class Translator:
         search: the class that looks for the target, `GreedyDecoder`, `BeamSearch` or `Sampling`.
         replace_unknown: what is written for an unknown token: `None`, nothing; `"copy"`, the source word that was looked
             at most; or a dictionary `{source word: target word}`, its entry there, or a copy where it has none.
-        **options: of the search, such as `max_length`, or `width=5` for `BeamSearch`; `forbidden` may name tokens.
+        **options: of the search, such as `max_length`, or `width=5` for `BeamSearch`; `forbidden` may name tokens, and
+            `shortlist` may be what `learn_shortlist` returns.
 
     Raises:
         InputError: a vocabulary of the model differs in size from its text processor's, what is to be written for
@@ -88,6 +90,8 @@ class Translator:
         self.batch_size = batch_size
         if "forbidden" in options:
             options["forbidden"] = [_token_id(token, target_text) for token in options["forbidden"]]
+        if isinstance(options.get("shortlist"), dict):
+            options["shortlist"] = shortlist_of(options["shortlist"], source_text, target_text)
         self.search = search(model, **options)
         self.strings = StringModel(model, source_text, target_text, replace_unknown)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks.common import serve
-from benchmarks.data import END, PADDING, START
+from benchmarks.data import END, PADDING, START, sentence_pairs, vocabulary_of
 from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to_learn_from, limit, measurement
 
 
@@ -24,12 +24,24 @@ def ours(options):
         model.train_on_batch({"source": source, "target": target}, labels)
     if not options["trained"]:
         _never_end(model.decoder.logits)
-    greedy = GreedyDecoder(model, max_length=limit(options))
-    beam = BeamSearch(model, width=WIDTH, length_penalty=LENGTH_PENALTY, max_length=limit(options))
+    alike = {"max_length": limit(options), "shortlist": _shortlist(options) if options.get("shortlist") else None}
+    greedy = GreedyDecoder(model, **alike)
+    beam = BeamSearch(model, width=WIDTH, length_penalty=LENGTH_PENALTY, **alike)
     return {
         GREEDY: lambda source: greedy(source).tokens[:, 0].numpy(),
         BEAM: lambda source: beam(source).tokens[:, 0].numpy(),
     }
+
+
+def _shortlist(options):
+    """That of the pairs to train on, whose words have the ids of the batches."""
+    from keras_attn.shortlisting import learn_shortlist, shortlist_of
+    from keras_attn.text import WordProcessor
+
+    pairs = sentence_pairs(options)
+    texts = [WordProcessor(vocabulary_of(side, options["vocabulary"])) for side in zip(*pairs)]
+    spaced = ((" ".join(source), " ".join(target)) for source, target in pairs)
+    return shortlist_of(learn_shortlist(spaced, *texts), *texts)
 
 
 def stock_keras(options):

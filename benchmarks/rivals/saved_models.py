@@ -3,6 +3,8 @@
 Both have the same sizes, random weights and a bias that forbids the special tokens, so that both write `length` words.
 """
 
+import random
+
 import keras
 import tensorflow as tf
 
@@ -19,7 +21,16 @@ def ours(options):
     model = AttentionSeq2Seq(text.vocabulary_size, text.vocabulary_size, units=options["units"])
     model.build()
     _only_words(model.decoder.logits)
-    Translator(model, text, text, max_length=options["length"]).export(options["folder"])
+    shortlist = _shortlist(text) if options["rival"] == "ours-shortlist" else None
+    Translator(model, text, text, max_length=options["length"], shortlist=shortlist).export(options["folder"])
+
+
+def _shortlist(text):
+    """As many candidates for each token as `learn_shortlist` finds, but any."""
+    from keras_attn.shortlisting import CANDIDATES, FREQUENT
+
+    tokens, draw = text.tokens[END + 1 :], random.Random(0)
+    return {token: draw.sample(tokens, CANDIDATES) for token in tokens} | {"[END]": tokens[:FREQUENT]}
 
 
 class Tutorial(tf.Module):
@@ -77,7 +88,7 @@ def tutorial(options):
 def prepare(options):
     """Writes one; there is nothing to measure afterwards."""
     keras.utils.set_random_seed(options["seed"])
-    {"ours": ours, "tutorial": tutorial}[options["rival"]](options)
+    {"ours": ours, "ours-shortlist": ours, "tutorial": tutorial}[options["rival"]](options)
 
 
 if __name__ == "__main__":

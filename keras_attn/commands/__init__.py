@@ -15,6 +15,7 @@ COMMANDS = (
     "explain",
     "compare",
     "average",
+    "shortlist",
     "export",
     "info",
     "demo",

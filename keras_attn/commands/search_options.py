@@ -3,11 +3,12 @@
 import argparse
 
 from keras_attn.errors import InputError
+from keras_attn.files import read_json
 
 _OF_BEAM = ("length_penalty", "coverage_penalty")
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _OF_BOTH = ("min_length", "no_repeat_ngram", "repetition_penalty")
-_OF_TOKENS = ("forbid", "replace_unknown", "lexicon")
+_OF_TOKENS = ("forbid", "shortlist", "replace_unknown", "lexicon")
 
 
 def add_search(command, n_best=None):
@@ -40,6 +41,9 @@ def add_search(command, n_best=None):
     search.add_argument(
         "--repetition-penalty", type=float, metavar="X", help="weaken tokens written already (default: 1)"
     )
+    search.add_argument(
+        "--shortlist", metavar="FILE", help="look at no tokens but these, which is faster; see keras-attn shortlist"
+    )
     unknown = command.add_mutually_exclusive_group()
     unknown.add_argument(
         "--replace-unknown", action="store_true", help="for an unknown token, copy the source word looked at most"
@@ -71,6 +75,8 @@ def search_arguments(options):
     given["replace_unknown"] = _replacement(options)
     if options.forbid:
         given["forbidden"] = options.forbid
+    if options.shortlist is not None:
+        given["shortlist"] = read_json(options.shortlist)
     from keras_attn.decoding import BeamSearch, GreedyDecoder, Sampling
 
     if options.sample:

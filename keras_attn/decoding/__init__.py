@@ -5,5 +5,6 @@ from keras_attn.decoding.ensemble import Ensemble
 from keras_attn.decoding.greedy import GreedyDecoder
 from keras_attn.decoding.hypotheses import Hypotheses
 from keras_attn.decoding.sampling import Sampling
+from keras_attn.decoding.shortlist import Shortlist
 
-__all__ = ["BeamSearch", "Ensemble", "GreedyDecoder", "Hypotheses", "Sampling"]
+__all__ = ["BeamSearch", "Ensemble", "GreedyDecoder", "Hypotheses", "Sampling", "Shortlist"]

@@ -1,8 +1,10 @@
 """What a target must or must not hold, whatever the search."""
 
+import copy
+
 import tensorflow as tf
 
-from keras_attn.decoding.tokens import among, marked
+from keras_attn.decoding.tokens import among, held, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
 
@@ -41,6 +43,14 @@ class Constraints:
         self.no_repeat_ngram = no_repeat_ngram
         self.repetition_penalty = repetition_penalty
 
+    def by_place(self, places_of):
+        """The same for a search in which tokens go by other numbers, which the function finds, and -1 for none."""
+        if not self.forbidden:
+            return self
+        constraints = copy.copy(self)
+        constraints.forbidden = tf.unstack(places_of(tf.constant(self.forbidden)))
+        return constraints
+
     def penalized(self, logits, written):
         """The logits `(batch, width, vocabulary_size)` after the repetition penalty.
 
@@ -51,7 +61,7 @@ class Constraints:
         if self.repetition_penalty == 1:
             return logits
         penalized = tf.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
-        return tf.where(_holds(written, tf.shape(logits)[2]), penalized, logits)
+        return tf.where(held(written, tf.shape(logits)[2]), penalized, logits)
 
     def hold(self, tokens, possible, time, prefix):
         """Whether tokens that were chosen without constraints could have been chosen with them: a boolean scalar, false
@@ -104,17 +114,4 @@ class Constraints:
             begins_alike &= padded[:, :, offset : offset + steps] == last
         completes = padded[:, :, size - 1 : size - 1 + steps]
         begins_alike &= tf.range(steps) + size - 1 < time
-        return _holds(tf.where(begins_alike, completes, PADDING), vocabulary_size)
-
-
-def _holds(tokens, vocabulary_size):
-    """Which ids are among the tokens `(batch, width, steps)`: boolean `(batch, width, vocabulary_size)`."""
-    batch, width, steps = tf.unstack(tf.shape(tokens))
-    rows = tf.repeat(tf.range(batch * width), steps)
-    counts = tf.scatter_nd(
-        tf.stack([rows, tf.reshape(tokens, [-1])], axis=1),
-        tf.ones_like(rows),
-        [batch * width, vocabulary_size],
-    )
-    held = tf.reshape(counts > 0, [batch, width, vocabulary_size])
-    return held & (tf.range(vocabulary_size) != PADDING)
+        return held(tf.where(begins_alike, completes, PADDING), vocabulary_size)

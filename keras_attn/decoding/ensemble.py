@@ -49,9 +49,14 @@ class Ensemble:
         memories, states = zip(*(model.encode(source) for model in self.models))
         return memories, states
 
-    def step(self, tokens, state, memory):
+    def softmax(self, ids):
+        """As `AttentionSeq2Seq.softmax`, of each model."""
+        return [model.softmax(ids) for model in self.models]
+
+    def step(self, tokens, state, memory, softmax=None):
         """As `AttentionSeq2Seq.step`; the logits are averaged log-probabilities, the weights the models' mean."""
-        steps = [model.step(tokens, *each) for model, each in zip(self.models, zip(state, memory))]
+        softmax = softmax or [None] * len(self.models)
+        steps = [model.step(tokens, *each) for model, *each in zip(self.models, state, memory, softmax)]
         logits, states, weights = zip(*steps)
         return self._together(logits), states, tf.reduce_mean(tf.stack(weights), axis=0)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_attn.decoding.blocks import best_token, in_blocks, most_probable
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
+from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.tokens import among, at_least_one_column, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
@@ -23,6 +24,8 @@ class GreedyDecoder:
         model: anything with `encode(source) -> memory, state` and
             `step(tokens, state, memory) -> logits, state, attention weights`, such as `AttentionSeq2Seq`.
         max_length: tokens of a target at most. Whatever this is, a target ends after `2 * source tokens + 50`.
+        shortlist: optional `Shortlist`, the tokens that a target can be made of. The model then has
+            `softmax(ids)` too, and a `step` that takes what that returns, as `AttentionSeq2Seq` and `Ensemble` have.
 
     Call arguments:
         source: int `(batch, source_length)`, padded with 0 on the right.
@@ -31,21 +34,24 @@ class GreedyDecoder:
         `Hypotheses`, one for each sentence.
 
     Raises:
-        InputError: `max_length` is below one.
+        InputError: `max_length` is below one, or the shortlist is for another model.
     """
 
-    def __init__(self, model, max_length=256):
+    def __init__(self, model, max_length=256, shortlist=None):
         if max_length < 1:
             raise InputError(f"max_length is {max_length}, but it must be 1 or more.")
         if not getattr(model, "built", True):
             model.build()
         self.model = model
         self.max_length = max_length
+        self.shortlist = shortlist and shortlist.for_model(model)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
     def __call__(self, source):
         source = at_least_one_column(source)
-        memory, state = self.model.encode(source)
+        no_prefix = tf.zeros([tf.shape(source)[0], 0], tf.int32)
+        writer = written_by(self.model, self.shortlist, source, no_prefix)
+        memory, state = writer.encode(source)
         limits = length_limits(source, self.max_length)
         kept = _Kept(tf.fill(tf.shape(limits), START), limits <= 0, limits, state, memory)
         outputs = _Outputs(
@@ -56,7 +62,7 @@ class GreedyDecoder:
             return tf.logical_not(kept.finished)
 
         def step(time, rows, kept, written):
-            logits, state, weights = self.model.step(kept.tokens, kept.state, kept.memory)
+            logits, state, weights = writer.step(kept.tokens, kept.state, kept.memory)
             logits = tf.cast(logits, tf.float32)
             blocks = in_blocks(logits)
             tokens = _best_that_may_be(best_token(blocks), logits)
@@ -74,7 +80,8 @@ class GreedyDecoder:
         gains = tf.transpose(gains)[:, None]
         total = tf.reduce_sum(gains, axis=2)
         weights = tf.transpose(weights, [1, 0, 2])[:, None]
-        return Hypotheses(tf.transpose(tokens)[:, None], total, weights, total, gains)
+        tokens = writer.ids_of(tf.transpose(tokens))[:, None]
+        return Hypotheses(tokens, total, weights, total, gains)
 
 
 def _best_that_may_be(tokens, logits):

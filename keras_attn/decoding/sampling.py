@@ -49,10 +49,10 @@ class Sampling(Search):
         # A fixed shape for each sentence: what is drawn must not depend on how long the batch lasts.
         numbers = tf.map_fn(
             lambda key: tf.random.stateless_uniform([self.max_length, width], seed=tf.stack([self.seed, key])),
-            _fingerprints(source),
+            tf.pad(_fingerprints(source), [[0, 1]]),  # what is mapped must not be empty
             fn_output_signature=tf.TensorSpec([self.max_length, None], tf.float32),
         )
-        return numbers[:, :steps]
+        return numbers[:-1, :steps]
 
     def continued(self, totals, logits, random):
         batch, width, vocabulary_size = tf.unstack(tf.shape(logits))

@@ -1,5 +1,6 @@
 """The loop that beam search and sampling share: several targets side by side for each source."""
 
+import copy
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ from keras_attn.decoding.blocks import in_blocks, most_probable
 from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
+from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
 from keras_attn.decoding.tokens import at_least_one_column
 from keras_attn.errors import InputError
@@ -31,7 +33,7 @@ class Search:
         length_penalty: `α` of `((5 + length) / 6)^α`, from 0, which favours short targets, upwards; or `"average"`, the
             length itself, so that the score is the mean log-probability of a token. The end token counts.
         coverage_penalty: `β` of `β Σ log(min(Σ weights, 1))` over the source positions: how little was looked at.
-        max_length: tokens of a target at most, see `GreedyDecoder`.
+        max_length, shortlist: see `GreedyDecoder`.
         **constraints: of `Constraints`.
 
     Call arguments:
@@ -42,12 +44,22 @@ class Search:
         `Hypotheses`, the best first. A sentence without one (its constraints left no token to write) has an empty target.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a number is out of its range, or the shortlist is for another model.
 
     Source: Wu et al. 2016 (arXiv 1609.08144), equation 14 (the penalties).
     """
 
-    def __init__(self, model, width, count=1, length_penalty=0.0, coverage_penalty=0.0, max_length=256, **constraints):
+    def __init__(
+        self,
+        model,
+        width,
+        count=1,
+        length_penalty=0.0,
+        coverage_penalty=0.0,
+        max_length=256,
+        shortlist=None,
+        **constraints,
+    ):
         _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length)
         if not getattr(model, "built", True):
             model.build()
@@ -57,6 +69,7 @@ class Search:
         self.length_penalty = length_penalty
         self.coverage_penalty = coverage_penalty
         self.max_length = max_length
+        self.shortlist = shortlist and shortlist.for_model(model)
         self.constraints = Constraints(**constraints)
 
     def __call__(self, source, prefix=None):
@@ -126,11 +139,13 @@ class Search:
         steps = tf.maximum(tf.reduce_max(limits), 1)  # one at least, even for an empty batch
         beam = no_targets(batch, width, steps, source_length)
         alive = self.beginnings(batch, width) & (limits[:, None] > 0)
-        memory, state = tf.nest.map_structure(lambda tensor: _side_by_side(tensor, width), self.model.encode(source))
+        writer = written_by(self.model, self.shortlist, source, prefix)
+        search = self._over(writer)
+        memory, state = tf.nest.map_structure(lambda tensor: _side_by_side(tensor, width), writer.encode(source))
         kept = _Kept(
             limits=limits,
             mask=source != PADDING,
-            prefix=prefix,
+            prefix=writer.places_of(prefix),
             random=self.random_numbers(source, steps, width),
             beam=beam._replace(total=tf.where(alive, 0.0, NEVER)),
             state=state,
@@ -143,11 +158,18 @@ class Search:
             return (time < steps) & (self._bound(kept, length_penalty) > worst)
 
         def step(time, rows, kept, ended):
-            kept, leaving, attended = self._step(time, kept, length_penalty)
+            kept, leaving, attended = search._step(time, kept, length_penalty)
             return kept, best_so_far(ended, rows, leaving), attended
 
         attended = tf.TensorSpec([None, None, None], tf.float32)
-        return as_hypotheses(*while_sentences_last(step, unfinished, kept, ended, attended))
+        found = as_hypotheses(*while_sentences_last(step, unfinished, kept, ended, attended))
+        return found._replace(tokens=writer.ids_of(found.tokens))
+
+    def _over(self, writer):
+        """The same search over what a writer of `written_by` writes."""
+        search = copy.copy(self)
+        search.model, search.constraints = writer, self.constraints.by_place(writer.places_of)
+        return search
 
     def _step(self, time, kept, length_penalty):
         """Continues the targets of the remaining sentences by one token.

@@ -6,6 +6,8 @@ import operator
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.ids import PADDING
+
 
 def log_probabilities_of(logits):
     """Log-probabilities of the next token, in float32: `(..., vocabulary_size)` to the same."""
@@ -22,6 +24,18 @@ def marked(tokens, logits):
 def among(ids, tokens):
     """Which ids are among these tokens: boolean, of their shape."""
     return functools.reduce(operator.or_, (ids == token for token in tokens))
+
+
+def held(tokens, vocabulary_size):
+    """Which ids but padding are among the tokens: int32 `(..., tokens)` to boolean `(..., vocabulary_size)`."""
+    *leading, count = tf.unstack(tf.shape(tokens))
+    rows = tf.repeat(tf.range(tf.reduce_prod(leading)), count)
+    counts = tf.scatter_nd(
+        tf.stack([rows, tf.reshape(tokens, [-1])], axis=1),
+        tf.ones_like(rows),
+        [tf.reduce_prod(leading), vocabulary_size],
+    )
+    return tf.reshape(counts > 0, [*leading, vocabulary_size]) & (tf.range(vocabulary_size) != PADDING)
 
 
 def at_least_one_column(source):

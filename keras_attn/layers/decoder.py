@@ -9,7 +9,7 @@ from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import part
 from keras_attn.layers.time import over_time
 from keras_attn.layers.wirings import WIRINGS
-from keras_attn.products import may_round
+from keras_attn.products import may_round, product
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -142,19 +142,32 @@ class Decoder(keras.layers.Layer):
         trace_logits(logits, self._origin(outputs, training))
         return logits, weights
 
-    def step(self, tokens, state, memory):
+    def step(self, tokens, state, memory, softmax=None):
         """One token further.
 
         Args:
             tokens: int `(batch,)`, the last token of each sentence (at first the start token).
             state: from `first_state` or the step before.
             memory: `Memory`.
+            softmax: what `softmax` returns for some ids, if no others matter.
 
         Returns:
-            Logits `(batch, vocabulary_size)`, the new state, and attention weights `(batch, source_length)`.
+            Logits `(batch, vocabulary_size)`, or `(batch, ids)` of those ids; the new state; and attention weights
+            `(batch, source_length)`.
         """
         output, state, weights = self._advance(self.embedding(tokens), state, memory)
-        return self._logits(output), state, weights
+        if softmax is None:
+            return self._logits(output), state, weights
+        matrix, bias = softmax
+        return product(output, matrix) + bias, state, weights
+
+    def softmax(self, ids):
+        """What `step` needs for the logits of some target ids `(ids,)` alone: matrix `(units, ids)` and bias `(ids,)`."""
+        if self.logits is None:
+            matrix, bias = ops.transpose(ops.take(self.embedding.table.embeddings, ids, axis=0)), self.embedding.bias
+        else:
+            matrix, bias = ops.take(self.logits.kernel, ids, axis=1), self.logits.bias
+        return tuple(ops.cast(each, self.compute_dtype) for each in (matrix, ops.take(bias, ids, axis=0)))
 
     def query(self, tokens, state):
         """What asks in the `step` with the same arguments: `(batch, units)`."""

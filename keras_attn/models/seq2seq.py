@@ -188,10 +188,14 @@ class AttentionSeq2Seq(keras.Model):
         memory = self.decoder.remember(values, mask)
         return memory, self.decoder.first_state(self.bridge(state, values, mask), memory)
 
-    def step(self, tokens, state, memory):
+    def step(self, tokens, state, memory, softmax=None):
         """Writes one token further: `tokens (batch,) -> logits (batch, target_vocabulary_size), state, weights
         (batch, source_length)`. See `Decoder.step`."""
-        return self.decoder.step(tokens, state, memory)
+        return self.decoder.step(tokens, state, memory, softmax)
+
+    def softmax(self, ids):
+        """What `step` needs for the logits of some target ids alone, see `Decoder.softmax`."""
+        return self.decoder.softmax(ids)
 
     def teacher_forced(self, inputs, training=None):
         """What the model expects after each token of the right target, and where it looks.

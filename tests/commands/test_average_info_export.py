@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("tensorflow_text")
 
 import tensorflow as tf
-from samples import SOURCES
+from samples import SOURCES, read, write
 
 from keras_attn import about
 
@@ -60,3 +60,16 @@ def test_an_export_serves_what_the_command_translates(run):
     assert (found["name"], found["task"], found["quality"]) == ("mine", "dates", {"exact_match": 0.5})
     served = tf.saved_model.load("served/1").signatures["translate"](texts=tf.constant(SOURCES))["translations"]
     assert [text.decode() for text in served.numpy()] == run(f"translate {search} --input dates.txt")
+
+
+@pytest.mark.slow
+def test_a_shortlist_is_all_that_a_search_looks_at(run):
+    write("pairs-of-one.tsv", ["25 12 1997\t1-7", "3 5 2024\t3-4"])
+    run("shortlist --model runs/dates --tsv pairs-of-one.tsv --candidates 3 --output shortlist.json")
+    shortlist = json.loads(pathlib.Path("shortlist.json").read_text())
+    assert sorted(shortlist["[END]"]) == ["-", "1", "3", "4", "7"] and len(shortlist["9"]) == 3
+    assert run("shortlist --model runs/dates --tsv pairs-of-one.tsv --candidates 3") == read("shortlist.json")
+    line = "translate --model runs/dates --max-length 20 --input dates.txt"
+    for search in ("", " --beam 3"):
+        answers, others = run(f"{line}{search} --shortlist shortlist.json"), run(f"{line}{search}")
+        assert {*"".join(answers)} <= {*"-1347"} and not {*"".join(others)} <= {*"-1347"}

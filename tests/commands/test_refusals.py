@@ -28,6 +28,14 @@ def contents():
         ("translate --model runs/dates --lexicon no-tab.tsv x", "no-tab.tsv, line 3 has no tab"),
         ("translate --model runs/dates --lexicon missing.tsv x", "missing.tsv is not a file"),
         ("translate --model runs/dates --lexicon pairs.tsv --replace-unknown x", "not allowed with argument"),
+        ("translate --model runs/dates --shortlist missing.json x", "missing.json cannot be used: No such file"),
+        ("translate --model runs/dates --shortlist pairs.tsv x", "pairs.tsv is no whole JSON file"),
+        ("translate --model runs/dates --shortlist other.json x", "'ж' on the source side, which is no token of the"),
+        ("translate --model runs/dates --shortlist number.json x", "The shortlist has 3 for '1', but it must be a list"),
+        ("evaluate --outputs answers.txt --tsv pairs.tsv --shortlist other.json", "--shortlist is for a search, but"),
+        ("shortlist --model runs/dates --tsv pairs.tsv --output answers.txt", "answers.txt exists already"),
+        ("shortlist --model runs/dates --tsv pairs.tsv --candidates -1", "candidates is -1, but it must be 0 or more"),
+        ("shortlist --model runs/dates", "The pairs come from --tsv, or from --source and --target"),
         ("translate --model runs/dates --beam 0 x", "--beam is 0, but it must be 1 or more"),
         ("translate --model runs/dates --beam 2 --n-best 0 x", "--n-best is 0, but it must be 1 or more"),
         ("translate --model runs/dates --beam 2 --n-best 3 x", "--beam 2 finds no more than 2; widen it"),
@@ -130,6 +138,8 @@ def contents():
 )
 def test_bad_input_gives_one_sentence_and_status_2_and_changes_nothing(attempt, line, sentence):
     pathlib.Path("empty.txt").touch()
+    pathlib.Path("other.json").write_text('{"ж": []}')
+    pathlib.Path("number.json").write_text('{"1": 3}')
     for name in ("broken/model.keras", "compared/compare.json"):
         pathlib.Path(name).parent.mkdir()
         pathlib.Path(name).write_text("{}")
