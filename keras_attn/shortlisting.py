@@ -1,6 +1,7 @@
 """What a shortlist is made of: for each source token the target tokens that it can become, learned from pairs."""
 
 import itertools
+import random
 
 import numpy as np
 import tensorflow as tf
@@ -10,11 +11,13 @@ from keras_attn.errors import InputError
 from keras_attn.ids import END, SPECIAL_TOKENS
 from keras_attn.text.sequences import ragged_sources
 
-# Pairs whose tokens are counted, and how often the counts are shared out anew. More of them change little, and memory is
-# some hundred bytes for each token of a target beside each of its source.
-_PAIRS, _ROUNDS = 100_000, 5
-
 CANDIDATES, FREQUENT = 20, 100
+
+# How many pairs are looked at, and how many links there are between their tokens, of some fifty bytes each.
+_PAIRS, _LINKS = 100_000, 20_000_000
+
+# How often the probabilities are shared out anew.
+_ROUNDS = 5
 
 
 def learn_shortlist(pairs, source_text, target_text, candidates=CANDIDATES, frequent=FREQUENT):
@@ -25,7 +28,7 @@ def learn_shortlist(pairs, source_text, target_text, candidates=CANDIDATES, freq
     its own candidates are the most frequent target tokens.
 
     Args:
-        pairs: an iterable of `(source, target)`, of which the first 100,000 are read.
+        pairs: an iterable of `(source, target)`; of more than 100,000, as many are drawn, and fewer of long ones.
         source_text, target_text: text processors.
         candidates: target tokens for each source token, the most probable.
         frequent: how many of the most frequent ones the end token gets.
@@ -41,10 +44,10 @@ def learn_shortlist(pairs, source_text, target_text, candidates=CANDIDATES, freq
     for name, value in (("candidates", candidates), ("frequent", frequent)):
         if value < 0:
             raise InputError(f"{name} is {value}, but it must be 0 or more.")
-    pairs = list(itertools.islice(pairs, _PAIRS))
-    if not pairs:
+    drawn = _drawn(pairs)
+    if not drawn:
         raise InputError("There are no pairs to learn a shortlist from; the file is empty.")
-    sources, targets = map(tf.constant, zip(*pairs))
+    sources, targets = map(tf.constant, zip(*drawn))
     sources, targets = ragged_sources(source_text, sources), target_text.to_ids(targets)
     entries = _model_1(*_links(sources, targets), target_text.vocabulary_size)
     found = _best(*entries, candidates) | {END: _most_frequent(targets.flat_values.numpy(), frequent)}
@@ -76,8 +79,20 @@ def shortlist_of(tokens, source_text, target_text):
     return Shortlist(candidates, target_text.vocabulary_size)
 
 
+def _drawn(pairs):
+    """At most `_PAIRS` of them, any with the same probability, in any order: files are often sorted by length."""
+    drawn, random_numbers = [], random.Random(0)
+    for number, pair in enumerate(pairs):
+        if number < _PAIRS:
+            drawn.append(pair)
+        elif (place := random_numbers.randrange(number + 1)) < _PAIRS:
+            drawn[place] = pair
+    random_numbers.shuffle(drawn)
+    return drawn
+
+
 def _links(sources, targets):
-    """Each target token beside each source token of its pair.
+    """Each target token beside each source token of its pair, up to `_LINKS` of them.
 
     Args:
         sources, targets: ragged ids `(pairs, None)`.
@@ -87,6 +102,8 @@ def _links(sources, targets):
     """
     pair = targets.value_rowids().numpy()
     count = sources.row_lengths().numpy()[pair]
+    fits = np.cumsum(count) <= _LINKS
+    pair, count = pair[fits], count[fits]
     token = np.repeat(np.arange(len(pair)), count)
     within = np.arange(len(token)) - np.repeat(np.cumsum(count) - count, count)
     source = sources.flat_values.numpy()[np.repeat(sources.row_starts().numpy()[pair], count) + within]
