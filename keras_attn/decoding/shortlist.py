@@ -60,17 +60,23 @@ class Shortlist:
             prefix: int `(batch, prefix_length)`, the tokens that each target begins with.
 
         Returns:
-            `ids`, int32 `(places,)`, those that are possible in any of the sentences, the special ones first; and
-            `possible`, boolean `(batch, places)`, which of them are in each.
+            `ids`, int32 `(places,)`, those that are possible in any of the sentences, the special ones first; `place`,
+            int32 `(target_vocabulary_size,)`, where each id is among these, and -1 where it is not; and `possible`, boolean
+            `(batch, places)`, which of them are in each sentence.
         """
+        candidates = tf.gather(self._by_source_id(), source).merge_dims(1, 2).to_tensor()
+        candidates = tf.concat([candidates, prefix], axis=1)
+        in_any = held(tf.reshape(candidates, [-1]), self.target_vocabulary_size)
+        in_any |= tf.range(self.target_vocabulary_size) < len(SPECIAL_TOKENS)
+        ids = tf.cast(tf.where(in_any)[:, 0], tf.int32)
+        place = tf.where(in_any, tf.cumsum(tf.cast(in_any, tf.int32)) - 1, -1)
+        possible = held(tf.gather(place, candidates), tf.size(ids)) | (tf.range(tf.size(ids)) < len(SPECIAL_TOKENS))
+        return ids, place, possible
+
+    def _by_source_id(self):
         flat = np.fromiter(itertools.chain.from_iterable(self.candidates), "int32")
-        by_source_id = tf.RaggedTensor.from_row_lengths(flat, [len(ids) for ids in self.candidates], validate=False)
-        candidates = tf.gather(by_source_id, source).merge_dims(1, 2).to_tensor()
-        possible = held(tf.concat([candidates, prefix], axis=1), self.target_vocabulary_size)
-        special = tf.range(self.target_vocabulary_size) < len(SPECIAL_TOKENS)
-        possible |= special
-        ids = tf.where(tf.reduce_any(possible, axis=0) | special)[:, 0]  # an empty batch has none
-        return tf.cast(ids, tf.int32), tf.gather(possible, ids, axis=1)
+        ends = np.cumsum([0, *map(len, self.candidates)])
+        return tf.RaggedTensor.from_row_splits(flat, ends, validate=False)
 
 
 def written_by(model, shortlist, source, prefix):
@@ -107,7 +113,7 @@ class _Narrowed:
 
     def __init__(self, model, shortlist, source, prefix):
         self._model = model
-        self._ids, self._possible = shortlist.of(source, prefix)
+        self._ids, self._place, self._possible = shortlist.of(source, prefix)
         self._softmax = model.softmax(self._ids)
 
     def encode(self, source):
@@ -121,10 +127,7 @@ class _Narrowed:
         return tf.where(possible, tf.cast(logits, tf.float32), float("-inf")), state, weights
 
     def places_of(self, ids):
-        """-1 where there is none."""
-        place = tf.reshape(tf.searchsorted(self._ids, tf.reshape(ids, [-1])), tf.shape(ids))
-        found = tf.gather(self._ids, tf.minimum(place, tf.size(self._ids) - 1))
-        return tf.where(found == ids, place, -1)
+        return tf.gather(self._place, ids)
 
     def ids_of(self, places):
         return tf.gather(self._ids, places)

@@ -28,14 +28,13 @@ def among(ids, tokens):
 
 def held(tokens, vocabulary_size):
     """Which ids but padding are among the tokens: int32 `(..., tokens)` to boolean `(..., vocabulary_size)`."""
-    *leading, count = tf.unstack(tf.shape(tokens))
-    rows = tf.repeat(tf.range(tf.reduce_prod(leading)), count)
-    counts = tf.scatter_nd(
-        tf.stack([rows, tf.reshape(tokens, [-1])], axis=1),
-        tf.ones_like(rows),
-        [tf.reduce_prod(leading), vocabulary_size],
-    )
-    return tf.reshape(counts > 0, [*leading, vocabulary_size]) & (tf.range(vocabulary_size) != PADDING)
+    shape = tf.shape(tokens)
+    rows = tf.reduce_prod(shape[:-1])
+    row = tf.repeat(tf.range(rows), shape[-1])
+    places = tf.stack([row, tf.reshape(tokens, [-1])], axis=1)
+    counts = tf.scatter_nd(places, tf.ones_like(row), [rows, vocabulary_size])
+    some = (counts > 0) & (tf.range(vocabulary_size) != PADDING)
+    return tf.reshape(some, tf.concat([shape[:-1], [vocabulary_size]], axis=0))
 
 
 def at_least_one_column(source):
