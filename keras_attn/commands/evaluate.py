@@ -129,7 +129,8 @@ def _measured(options, preset, outputs, references, lengths, baseline, **countin
 
 def _search_of(options):
     """The options of the search that were given."""
-    return {name: value for name, value in search_arguments(options).items() if isinstance(value, (int, float, str))}
+    given = {name: value for name, value in search_arguments(options).items() if isinstance(value, (int, float, str))}
+    return given | ({"shortlist": options.shortlist} if options.shortlist else {})
 
 
 def _sources_and_references(options):

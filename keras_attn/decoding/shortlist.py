@@ -2,7 +2,6 @@
 
 import itertools
 
-import numpy as np
 import tensorflow as tf
 
 from keras_attn.decoding.tokens import held
@@ -30,6 +29,9 @@ class Shortlist:
     def __init__(self, candidates, target_vocabulary_size):
         self.candidates = [list(ids) for ids in candidates]
         self.target_vocabulary_size = target_vocabulary_size
+        # Made here, they are no part of the graph, which TensorFlow copies again and again.
+        self._flat = tf.constant([*itertools.chain.from_iterable(self.candidates)], tf.int32)
+        self._ends = tf.constant([0, *itertools.accumulate(map(len, self.candidates))])
         for source_id, ids in enumerate(self.candidates):
             if ids and not 0 <= min(ids) <= max(ids) < target_vocabulary_size:
                 raise InputError(
@@ -64,7 +66,8 @@ class Shortlist:
             int32 `(target_vocabulary_size,)`, where each id is among these, and -1 where it is not; and `possible`, boolean
             `(batch, places)`, which of them are in each sentence.
         """
-        candidates = tf.gather(self._by_source_id(), source).merge_dims(1, 2).to_tensor()
+        by_source_id = tf.RaggedTensor.from_row_splits(self._flat, self._ends, validate=False)
+        candidates = tf.gather(by_source_id, source).merge_dims(1, 2).to_tensor()
         candidates = tf.concat([candidates, prefix], axis=1)
         in_any = held(tf.reshape(candidates, [-1]), self.target_vocabulary_size)
         in_any |= tf.range(self.target_vocabulary_size) < len(SPECIAL_TOKENS)
@@ -72,11 +75,6 @@ class Shortlist:
         place = tf.where(in_any, tf.cumsum(tf.cast(in_any, tf.int32)) - 1, -1)
         possible = held(tf.gather(place, candidates), tf.size(ids)) | (tf.range(tf.size(ids)) < len(SPECIAL_TOKENS))
         return ids, place, possible
-
-    def _by_source_id(self):
-        flat = np.fromiter(itertools.chain.from_iterable(self.candidates), "int32")
-        ends = np.cumsum([0, *map(len, self.candidates)])
-        return tf.RaggedTensor.from_row_splits(flat, ends, validate=False)
 
 
 def written_by(model, shortlist, source, prefix):

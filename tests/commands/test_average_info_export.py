@@ -73,3 +73,5 @@ def test_a_shortlist_is_all_that_a_search_looks_at(run):
     for search in ("", " --beam 3"):
         answers, others = run(f"{line}{search} --shortlist shortlist.json"), run(f"{line}{search}")
         assert {*"".join(answers)} <= {*"-1347"} and not {*"".join(others)} <= {*"-1347"}
+    run("evaluate --model runs/dates --tsv pairs.tsv --shortlist shortlist.json --json figures.json --samples 9")
+    assert json.loads(pathlib.Path("figures.json").read_text())["outputs"]["shortlist"] == "shortlist.json"
