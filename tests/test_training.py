@@ -72,7 +72,7 @@ def test_a_run_on_dates_leaves_all_that_it_announces(somewhere, capsys):
     assert subprocess.run(command, capture_output=True, text=True).stdout.splitlines() == expected
 
 
-def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, capsys):
+def test_a_run_with_everything_at_once_is_explained_token_by_token(somewhere, trained_alone, capsys):
     options = (
         "--wiring gnmt --layers 3 --cell lstm --attention normalized-additive --coverage --coverage-loss 0.5 --bridge mean "
         "--layer-normalization --recurrent-dropout 0.1 --token-dropout 0.1 --attention-dropout 0.1 "
@@ -92,7 +92,9 @@ def test_one_vocabulary_for_two_units_is_refused(somewhere, capsys):
     assert "make --source-unit and --target-unit equal" in capsys.readouterr().err
 
 
-def test_a_run_on_text_reports_bleu_and_chrf_translates_and_is_measured_again_from_the_command_line(somewhere, capsys):
+def test_a_run_on_text_reports_bleu_and_chrf_translates_and_is_measured_again_from_the_command_line(
+    somewhere, trained_alone, capsys
+):
     assert cli.main(["train", "--tsv", "pairs.tsv", "--epochs", "2", "--vocabulary-size", "40", *TINY]) == 0
     metrics = json.loads((somewhere / "runs" / "pairs" / "metrics.json").read_text())
     assert {"bleu", "chrf", "bleu_signature", "chrf_signature", "exact_match"} <= set(metrics)
@@ -107,7 +109,7 @@ def test_a_run_on_text_reports_bleu_and_chrf_translates_and_is_measured_again_fr
     }
 
 
-def test_reversed_and_given_parts_are_used(somewhere):
+def test_reversed_and_given_parts_are_used(somewhere, trained_alone):
     for name, rows in {"train": 30, "validation": 3, "test": 4}.items():
         pathlib.Path(f"{name}.es").write_text("".join(f"uno {name} {i}\n" for i in range(rows)))
         pathlib.Path(f"{name}.en").write_text("".join(f"one {name} {i}\n" for i in range(rows)))
@@ -121,14 +123,25 @@ def test_reversed_and_given_parts_are_used(somewhere):
     assert "validation" not in vocabulary and "test" not in vocabulary
 
 
-def test_files_of_a_data_folder_and_several_right_answers(somewhere, capsys):
+def test_files_of_a_data_folder_and_several_right_answers(somewhere, trained_alone, capsys):
     folder = pathlib.Path("data")
     folder.mkdir()
     (folder / "train.tsv").write_text("".join(f"{'ABC'[i % 3] * (1 + i % 7)}\tAH B\n" for i in range(60)))
     (folder / "test.tsv").write_text("AB\tAH\tAH B\nBC\tK\tS IY\n")
     names = ["--data", "data", "--tsv", "train.tsv", "--test-references", "test.tsv"]
     units = ["--source-unit", "characters", "--target-unit", "words", "--measures", "pronunciations"]
-    search = ["--monitor", "exact_match", "--patience", "10", "--beam", "2", "--epochs", "30", "--learning-rate", "0.02"]
+    search = [
+        "--monitor",
+        "exact_match",
+        "--patience",
+        "10",
+        "--beam",
+        "2",
+        "--epochs",
+        "30",
+        "--learning-rate",
+        "0.02",
+    ]
     assert cli.main(["train", *names, *units, *search, *TINY, "--dropout", "0", "--output", "run"]) == 0
     metrics = json.loads(pathlib.Path("run", "metrics.json").read_text())
     assert metrics["word_error_rate"] == 0.5 and metrics["phone_error_rate"] > 0 and metrics["beam"] == 2
@@ -232,7 +245,12 @@ def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somew
 @pytest.mark.slow
 def test_products_that_round_leave_a_model_much_like_one_in_float32(somewhere):
     options = ["--tsv", "pairs.tsv", "--epochs", "1", "--vocabulary-size", "40", *TINY]
-    code = "import sys; from keras_attn import cli; sys.exit(cli.main(sys.argv[1:]))"
+    code = """if True:
+        import sys
+        from keras_attn import Translator, cli
+        Translator.export = lambda *_, **__: None
+        sys.exit(cli.main(sys.argv[1:]))
+        """
     run_python(code, "train", *options, "--precision", "bfloat16_products", "--output", "rounded", cwd=somewhere)
     run_python(code, "train", *options, "--output", "full", cwd=somewhere)
     rounded, full = (Translator.load(name).model for name in ("rounded", "full"))
