@@ -3,7 +3,7 @@
 import functools
 import json
 
-from keras_attn.commands.common import add_models, add_output, add_pairs, output_of, pairs_of, translator_of
+from keras_attn.commands.common import add_output, add_pairs, output_of, pairs_of
 
 HELP = "Learns from pairs which tokens a translation can be made of; with --shortlist, searches look at no others."
 EXAMPLES = """\
@@ -13,7 +13,9 @@ EXAMPLES = """\
 
 
 def add_options(command):
-    add_models(command)
+    command.add_argument(
+        "--model", metavar="FOLDER", required=True, help="folder of the training run whose tokens these are"
+    )
     add_pairs(command)
     command.add_argument(
         "--candidates", type=int, metavar="N", help="target tokens for each source token (default: 20)"
@@ -24,11 +26,12 @@ def add_options(command):
 
 def run(options):
     output, pairs = output_of(options), pairs_of(options)
-    translator = translator_of(options)
     from keras_attn.shortlisting import learn_shortlist
+    from keras_attn.translator import read_folder
 
+    _, texts = read_folder(options.model)
     given = {name: getattr(options, name) for name in ("candidates", "frequent") if getattr(options, name) is not None}
-    found = learn_shortlist(pairs, translator.source_text, translator.target_text, **given)
+    found = learn_shortlist(pairs, *texts, **given)
     as_json = functools.partial(json.dumps, ensure_ascii=False)
     with output as file:
         file.write("{\n" + ",\n".join(f"{as_json(token)}: {as_json(found[token])}" for token in found) + "\n}")

@@ -35,6 +35,7 @@ def contents():
         ("evaluate --outputs answers.txt --tsv pairs.tsv --shortlist other.json", "--shortlist is for a search, but"),
         ("shortlist --model runs/dates --tsv pairs.tsv --output answers.txt", "answers.txt exists already"),
         ("shortlist --model runs/dates --tsv pairs.tsv --candidates -1", "candidates is -1, but it must be 0 or more"),
+        ("shortlist --model nowhere --tsv pairs.tsv", "nowhere has no model.keras"),
         ("shortlist --model runs/dates", "The pairs come from --tsv, or from --source and --target"),
         ("translate --model runs/dates --beam 0 x", "--beam is 0, but it must be 1 or more"),
         ("translate --model runs/dates --beam 2 --n-best 0 x", "--n-best is 0, but it must be 1 or more"),
