@@ -92,8 +92,10 @@ def test_a_step_computes_no_logits_but_those_of_the_list(source, candidates):
 
     model.step = watched
     tf.config.run_functions_eagerly(True)
-    GreedyDecoder(model, max_length=9, shortlist=Shortlist(candidates, TARGETS))(source[3:4])
-    tf.config.run_functions_eagerly(False)
+    try:
+        GreedyDecoder(model, max_length=9, shortlist=Shortlist(candidates, TARGETS))(source[3:4])
+    finally:
+        tf.config.run_functions_eagerly(False)
     wanted = {*SPECIAL, *candidates[source[3, 0]]}
     assert set(computed) == {len(wanted)}
 

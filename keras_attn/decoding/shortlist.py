@@ -29,15 +29,15 @@ class Shortlist:
     def __init__(self, candidates, target_vocabulary_size):
         self.candidates = [list(ids) for ids in candidates]
         self.target_vocabulary_size = target_vocabulary_size
-        # Made here, they are no part of the graph, which TensorFlow copies again and again.
-        self._flat = tf.constant([*itertools.chain.from_iterable(self.candidates)], tf.int32)
-        self._ends = tf.constant([0, *itertools.accumulate(map(len, self.candidates))])
         for source_id, ids in enumerate(self.candidates):
             if ids and not 0 <= min(ids) <= max(ids) < target_vocabulary_size:
                 raise InputError(
                     f"The candidates of source id {source_id} go from {min(ids)} to {max(ids)}, but target ids go from 0 "
                     f"to {target_vocabulary_size - 1}; leave the others out."
                 )
+        # Made here, they are no part of the graph, which TensorFlow copies again and again.
+        self._flat = tf.constant([*itertools.chain.from_iterable(self.candidates)], tf.int32)
+        self._ends = tf.constant([0, *itertools.accumulate(map(len, self.candidates))])
 
     def for_model(self, model):
         """This shortlist, if it has the vocabularies of the model.
