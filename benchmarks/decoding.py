@@ -8,7 +8,7 @@ like length, greedily and, where they can, with a beam of five; each in a proces
 over. Ids go in and ids come out. Reported are sentences a second: median, lowest and highest of the rounds; output tokens,
 each sentence's end token included; and each rival's median divided by ours, within the same search.
 
-The weights are random, and nobody may write the end token, so that every output has --length tokens. That is the same
+The weights are random, and nobody may write the end token (nor padding and start token), so that every output has --length tokens. That is the same
 work for all, but not what happens in use, where some sentences of a batch end early. With --trained all learn from the
 same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
 

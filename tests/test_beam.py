@@ -108,15 +108,37 @@ def test_batch_mates_and_padding_change_nothing(source, variant):
 @pytest.mark.slow
 def test_stopping_early_loses_nothing(source):
     class Patient(BeamSearch):
-        def _bound(self, kept, length_penalty):
+        def _bound(self, time, kept, length_penalty):
             return tf.where(tf.reduce_any(kept.beam.total > float("-inf"), axis=1), 0.0, float("-inf"))
 
-    options = {"width": 4, "count": 2, "length_penalty": 1.0, "max_length": 12}
+    options = {"width": 4, "count": 2, "length_penalty": 1.0, "max_length": 12, "lookahead": None}
     model = bold_model()
     hurried, patient = (kind(model, **options)(source) for kind in (BeamSearch, Patient))
     longest = hurried.tokens.shape[2]
     np.testing.assert_array_equal(hurried.tokens, patient.tokens[:, :, :longest])
     np.testing.assert_allclose(hurried.scores, patient.scores, rtol=1e-5)
+
+
+class Verbose:
+    """Ends at once with a probability of 0.6, and otherwise says the same for eight tokens and then ends."""
+
+    def encode(self, source):
+        return source, tf.zeros_like(source[:, 0])
+
+    def step(self, tokens, state, memory):
+        at_first = tf.one_hot(4, 6) * 0.4 + tf.one_hot(END, 6) * 0.6
+        later = tf.one_hot(tf.where(state < 8, 4, END), 6)
+        probabilities = tf.where(state[:, None] == 0, at_first, later)
+        return tf.math.log(probabilities + 1e-30), state + 1, tf.zeros_like(memory, tf.float32)
+
+
+@pytest.mark.parametrize("lookahead, length", [(4, 1), (5, 9), (None, 9)])
+def test_a_sentence_is_done_when_nothing_can_be_better_within_the_lookahead(lookahead, length):
+    """One token scores log 0.6 / 1 = -0.51, and nine log 0.4 / (14 / 6) = -0.39. When the one has ended, the other could have
+    log 0.4 / (10 / 6) = -0.55 with four tokens more, and log 0.4 / (11 / 6) = -0.50 with five."""
+    search = BeamSearch(Verbose(), width=2, length_penalty=1.0, lookahead=lookahead)
+    found = search(np.array([[7, 5]], "int32"))
+    assert np.count_nonzero(found.tokens[0, 0]) == length
 
 
 @pytest.mark.slow
@@ -148,6 +170,7 @@ def test_an_empty_source_has_an_empty_target(source):
         ({"length_penalty": -1}, "length_penalty is -1"),
         ({"length_penalty": "mean"}, "length_penalty is 'mean', but it must be 0 or more, or 'average'"),
         ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1"),
+        ({"lookahead": 0}, "lookahead is 0, but it must be 1 or more, or None"),
         ({"max_length": 0}, "max_length is 0"),
     ],
 )

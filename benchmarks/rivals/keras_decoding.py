@@ -117,8 +117,9 @@ def with_greedy_search(read, further, units):
 
 
 def _never_end(logits):
+    """Not the other two either, which training teaches never to write, and a search has more to do where they come up."""
     bias = logits.bias.numpy()
-    bias[END] = -1e9
+    bias[[PADDING, START, END]] = -1e9
     logits.bias.assign(bias)
 
 

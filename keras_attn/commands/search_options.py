@@ -5,7 +5,7 @@ import argparse
 from keras_attn.errors import InputError
 from keras_attn.files import read_json
 
-_OF_BEAM = ("length_penalty", "coverage_penalty")
+_OF_BEAM = ("length_penalty", "coverage_penalty", "lookahead")
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _OF_BOTH = ("min_length", "no_repeat_ngram", "repetition_penalty")
 _OF_TOKENS = ("forbid", "shortlist", "replace_unknown", "lexicon")
@@ -30,6 +30,9 @@ def add_search(command, n_best=None):
         "--length-penalty", type=_length_penalty, metavar="X", help="GNMT's, from 0 upwards, or average (default: 0)"
     )
     search.add_argument("--coverage-penalty", type=float, metavar="X", help="GNMT's, from 0 upwards (default: 0)")
+    search.add_argument(
+        "--lookahead", type=int, metavar="N", help="go on only for targets that N tokens could make better (default: 10)"
+    )
     search.add_argument("--temperature", type=float, metavar="X", help="of --sample, above 0 (default: 1)")
     search.add_argument("--top-k", type=int, metavar="N", help="let --sample draw from the N most probable tokens")
     search.add_argument("--top-p", type=float, metavar="P", help="or from those that reach this probability together")

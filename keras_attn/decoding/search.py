@@ -23,8 +23,8 @@ class Search:
 
         score = log-probability / length penalty + coverage penalty
 
-    and the best `count` of them are returned. A sentence leaves the batch when none of its targets can still improve, and
-    the compute ends with the last of them.
+    and the best `count` of them are returned. A sentence leaves the batch when none of its targets can still be among
+    these, and the compute ends with the last of them.
 
     Args:
         model: anything with `encode` and `step`, see `GreedyDecoder`.
@@ -117,6 +117,15 @@ class Search:
         parents, tokens = self.continued(totals, allowed, kept.random[:, time])
         return parents, tokens, logits_of(tokens, allowed, parents)
 
+    def reach(self, time, limits):
+        """How long the targets that are still being written can become: int32 `(rows,)`.
+
+        Args:
+            time: how many tokens there are.
+            limits: int32 `(rows,)`, see `length_limits`.
+        """
+        return limits
+
     def random_numbers(self, source, steps, width):
         """What `continued` gets at each step: float32 `(batch, steps, width)`."""
         return tf.zeros([tf.shape(source)[0], steps, width])
@@ -155,7 +164,7 @@ class Search:
 
         def unfinished(time, rows, kept, ended):
             worst = tf.reduce_min(tf.gather(ended.score, rows), axis=1)
-            return (time < steps) & (self._bound(kept, length_penalty) > worst)
+            return (time < steps) & (self._bound(time, kept, length_penalty) > worst)
 
         def step(time, rows, kept, ended):
             kept, leaving, attended = search._step(time, kept, length_penalty)
@@ -195,9 +204,9 @@ class Search:
         beam = beam._replace(total=tf.where(ends, NEVER, beam.total))
         return kept._replace(beam=beam, state=of_parents(state, parents)), leaving, attended
 
-    def _bound(self, kept, length_penalty):
-        """What no target that is still being written can exceed: float32 `(rows,)`."""
-        return tf.reduce_max(kept.beam.total, axis=1) / self._penalty(kept.limits, length_penalty)
+    def _bound(self, time, kept, length_penalty):
+        """What no target that is still being written can exceed, as log-probabilities only fall: float32 `(rows,)`."""
+        return tf.reduce_max(kept.beam.total, axis=1) / self._penalty(self.reach(time, kept.limits), length_penalty)
 
     def _penalty(self, length, length_penalty):
         length = tf.maximum(tf.cast(length, tf.float32), 1.0)

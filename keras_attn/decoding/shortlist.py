@@ -72,7 +72,8 @@ class Shortlist:
         in_any = held(tf.reshape(candidates, [-1]), self.target_vocabulary_size)
         in_any |= tf.range(self.target_vocabulary_size) < len(SPECIAL_TOKENS)
         ids = tf.cast(tf.where(in_any)[:, 0], tf.int32)
-        place = tf.where(in_any, tf.cumsum(tf.cast(in_any, tf.int32)) - 1, -1)
+        nowhere = tf.fill([self.target_vocabulary_size], -1)
+        place = tf.tensor_scatter_nd_update(nowhere, ids[:, None], tf.range(tf.size(ids)))
         possible = held(tf.gather(place, candidates), tf.size(ids)) | (tf.range(tf.size(ids)) < len(SPECIAL_TOKENS))
         return ids, place, possible
 
@@ -111,18 +112,19 @@ class _Narrowed:
 
     def __init__(self, model, shortlist, source, prefix):
         self._model = model
-        self._ids, self._place, self._possible = shortlist.of(source, prefix)
+        self._ids, self._place, possible = shortlist.of(source, prefix)
+        self._barred = tf.where(possible, 0.0, float("-inf"))
         self._softmax = model.softmax(self._ids)
 
     def encode(self, source):
         memory, state = self._model.encode(source)
-        return (memory, self._possible), state
+        return (memory, self._barred), state
 
     def step(self, tokens, state, memory):
-        memory, possible = memory
+        memory, barred = memory
         logits, state, weights = self._model.step(self.ids_of(tokens), state, memory, self._softmax)
         # What other sentences of the batch can have must not come up in this one.
-        return tf.where(possible, tf.cast(logits, tf.float32), float("-inf")), state, weights
+        return tf.cast(logits, tf.float32) + barred, state, weights
 
     def places_of(self, ids):
         return tf.gather(self._place, ids)

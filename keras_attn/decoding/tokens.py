@@ -29,10 +29,8 @@ def among(ids, tokens):
 def held(tokens, vocabulary_size):
     """Which ids but padding are among the tokens: int32 `(..., tokens)` to boolean `(..., vocabulary_size)`."""
     shape = tf.shape(tokens)
-    rows = tf.reduce_prod(shape[:-1])
-    row = tf.repeat(tf.range(rows), shape[-1])
-    places = tf.stack([row, tf.reshape(tokens, [-1])], axis=1)
-    counts = tf.scatter_nd(places, tf.ones_like(row), [rows, vocabulary_size])
+    rows = tf.reshape(tokens, [tf.reduce_prod(shape[:-1]), shape[-1]])
+    counts = tf.math.bincount(rows, minlength=vocabulary_size, maxlength=vocabulary_size, axis=-1, binary_output=True)
     some = (counts > 0) & (tf.range(vocabulary_size) != PADDING)
     return tf.reshape(some, tf.concat([shape[:-1], [vocabulary_size]], axis=0))
 

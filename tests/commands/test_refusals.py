@@ -50,6 +50,8 @@ def contents():
         ("translate --model runs/dates --seed 1 --beam 2 x", "--seed is for --sample; add that"),
         ("translate --model runs/dates --length-penalty 1 x", "--length-penalty is for --beam; add that"),
         ("translate --model runs/dates --coverage-penalty 1 --sample x", "--coverage-penalty is for --beam"),
+        ("translate --model runs/dates --lookahead 3 x", "--lookahead is for --beam"),
+        ("translate --model runs/dates --beam 2 --lookahead 0 x", "lookahead is 0, but it must be 1 or more"),
         ("translate --model runs/dates --beam 2 --length-penalty long x", "'long' is neither a number nor average"),
         ("translate --model runs/dates --beam 2 --length-penalty -1 x", "length_penalty is -1.0, but it must be 0"),
         ("translate --model runs/dates --beam 2 --coverage-penalty -1 x", "coverage_penalty is -1.0, but it must"),
