@@ -32,7 +32,7 @@ def build_demo(folders):
         if translator.model.decoder.attention is None:
             raise InputError(f"{name} has the wiring 'none' and looks at nothing; give a model with attention.")
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def searching(name, beam):
         of = translators[name]
         return Translator(of.model, of.source_text, of.target_text, search=BeamSearch, width=beam, count=beam)

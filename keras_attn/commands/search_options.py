@@ -31,7 +31,7 @@ def add_search(command, n_best=None):
     )
     search.add_argument("--coverage-penalty", type=float, metavar="X", help="GNMT's, from 0 upwards (default: 0)")
     search.add_argument(
-        "--lookahead", type=int, metavar="N", help="go on only for targets that N tokens could make better (default: 10)"
+        "--lookahead", type=int, metavar="N", help="end once no target can be better within N tokens (default: 10)"
     )
     search.add_argument("--temperature", type=float, metavar="X", help="of --sample, above 0 (default: 1)")
     search.add_argument("--top-k", type=int, metavar="N", help="let --sample draw from the N most probable tokens")

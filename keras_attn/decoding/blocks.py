@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_attn.decoding.tokens import sizes
 from keras_attn.ids import PADDING
 
 # Tokens in a block: so many at least, and so many at most.
@@ -16,7 +17,7 @@ class Blocks(NamedTuple):
     Fields:
         logits: float32 `(..., blocks, size)`.
         highest: float32 `(..., blocks)`, the highest of each.
-        vocabulary_size: int32.
+        vocabulary_size: how many tokens there are.
     """
 
     logits: Any
@@ -27,12 +28,11 @@ class Blocks(NamedTuple):
 def in_blocks(logits):
     """The `Blocks` of logits `(..., vocabulary_size)`."""
     size = _block_size(logits.shape[-1])
-    vocabulary_size = tf.shape(logits)[-1]
-    if logits.shape[-1] is None or logits.shape[-1] % size:
-        before = [[0, 0]] * (logits.shape.rank - 1)
-        logits = tf.pad(logits, [*before, [0, -vocabulary_size % size]], constant_values=float("-inf"))
-    shape = tf.shape(logits)
-    blocks = tf.reshape(logits, tf.concat([shape[:-1], [shape[-1] // size, size]], axis=0))
+    *leading, vocabulary_size = sizes(logits)
+    missing = -vocabulary_size % size
+    if logits.shape[-1] is None or missing:
+        logits = tf.pad(logits, [*[[0, 0]] * len(leading), [0, missing]], constant_values=float("-inf"))
+    blocks = tf.reshape(logits, [*leading, (vocabulary_size + missing) // size, size])
     return Blocks(blocks, tf.reduce_max(blocks, axis=-1), vocabulary_size)
 
 
@@ -69,7 +69,7 @@ def best_continuations(totals, blocks):
         Places and tokens, both int32 `(batch, width)`, the most probable first. Where there are not so many, any others
         without a probability, or padding tokens, which are never written: no continuation comes twice.
     """
-    _, width, count, size = tf.unstack(tf.shape(blocks.logits))
+    _, width, count, size = sizes(blocks.logits)
     highest = tf.reshape(totals[:, :, None] + blocks.highest, [-1, width * count])
     # In the order of the vocabulary, which decides between equals.
     chosen = tf.sort(tf.math.top_k(highest, width).indices, axis=1)

@@ -45,10 +45,8 @@ class Constraints:
 
     def by_place(self, places_of):
         """The same for a search in which tokens go by other numbers, which the function finds, and -1 for none."""
-        if not self.forbidden:
-            return self
         constraints = copy.copy(self)
-        constraints.forbidden = tf.unstack(places_of(tf.constant(self.forbidden)))
+        constraints.forbidden = tuple(map(places_of, self.forbidden))
         return constraints
 
     def penalized(self, logits, written):

@@ -11,7 +11,7 @@ from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
-from keras_attn.decoding.tokens import at_least_one_column
+from keras_attn.decoding.tokens import at_least_one_column, sizes
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING, START
 
@@ -156,6 +156,7 @@ class Search:
             mask=source != PADDING,
             prefix=writer.places_of(prefix),
             random=self.random_numbers(source, steps, width),
+            last=tf.fill([batch, width], START),
             beam=beam._replace(total=tf.where(alive, 0.0, NEVER)),
             state=state,
             memory=memory,
@@ -187,9 +188,8 @@ class Search:
             The new `_Kept`; the targets with a score where they have ended; where each place of the beam looked.
         """
         beam = kept.beam
-        last = tf.where(time == 0, START, beam.tokens[:, :, tf.maximum(time - 1, 0)])
-        steps = self.model.step(*tf.nest.map_structure(_in_one_row, (last, kept.state, kept.memory)))
-        width = tf.shape(last)[1]
+        steps = self.model.step(*tf.nest.map_structure(_in_one_row, (kept.last, kept.state, kept.memory)))
+        width = tf.shape(kept.last)[1]
         logits, state, attended = tf.nest.map_structure(lambda tensor: _apart(tensor, width), steps)
         logits = self.constraints.penalized(logits, beam.tokens)
         blocks = in_blocks(logits)
@@ -202,7 +202,7 @@ class Search:
         score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(beam.coverage, kept.mask)
         leaving = beam._replace(score=tf.where(ends, score, NEVER))
         beam = beam._replace(total=tf.where(ends, NEVER, beam.total))
-        return kept._replace(beam=beam, state=of_parents(state, parents)), leaving, attended
+        return kept._replace(last=tokens, beam=beam, state=of_parents(state, parents)), leaving, attended
 
     def _bound(self, time, kept, length_penalty):
         """What no target that is still being written can exceed, as log-probabilities only fall: float32 `(rows,)`."""
@@ -227,6 +227,7 @@ class _Kept(NamedTuple):
     mask: Any
     prefix: Any
     random: Any
+    last: Any
     beam: Any
     state: Any
     memory: Any
@@ -234,7 +235,9 @@ class _Kept(NamedTuple):
 
 def logits_of(tokens, logits, parents):
     """Those of the tokens `(batch, width)` that continue the parents `(batch, width)`."""
-    return tf.gather_nd(logits, tf.stack([parents, tokens], axis=2), batch_dims=1)
+    batch, width, vocabulary_size = sizes(logits)
+    side_by_side = tf.reshape(logits, [batch, width * vocabulary_size])
+    return tf.gather(side_by_side, parents * vocabulary_size + tokens, batch_dims=1)
 
 
 def _side_by_side(tensor, width):
@@ -244,14 +247,12 @@ def _side_by_side(tensor, width):
 
 def _in_one_row(tensor):
     """`(rows, width, ...)` to `(rows * width, ...)`."""
-    together = tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], axis=0))
-    return tf.ensure_shape(together, [None, *tensor.shape[2:]])
+    return tf.reshape(tensor, [-1, *sizes(tensor)[2:]])
 
 
 def _apart(tensor, width):
     """`(rows * width, ...)` to `(rows, width, ...)`."""
-    apart = tf.reshape(tensor, tf.concat([[-1, width], tf.shape(tensor)[1:]], axis=0))
-    return tf.ensure_shape(apart, [None, None, *tensor.shape[1:]])
+    return tf.reshape(tensor, [-1, width, *sizes(tensor)[1:]])
 
 
 def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length):

@@ -56,7 +56,7 @@ def _take_apart(joined, structure):
     """A structure of tensors as wide as those of `structure`, from one tensor with all of them side by side."""
     widths = [ops.shape(tensor)[-1] for tensor in keras.tree.flatten(structure)]
     ends = list(itertools.accumulate(widths, initial=0))
-    return _like(structure, [joined[..., start:end] for start, end in zip(ends, ends[1:])])
+    return _like(structure, [joined[..., start:end] for start, end in itertools.pairwise(ends)])
 
 
 def _as_float32(structure):
