@@ -30,6 +30,8 @@ class StringModel(tf.Module):
         self.lexicon = _table(replace_unknown, source_text) if replace_unknown not in (None, "copy", {}) else None
         # An attribute of a module would be saved as a Keras object.
         self._teacher_forced = model.teacher_forced
+        rows = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.string)]
+        self._write = tf.function(target_text.to_text, rows if self.replaces_unknown else rows[:1], autograph=False)
 
     def translate(self, texts, search):
         """Searches for the targets of texts.
@@ -45,7 +47,7 @@ class StringModel(tf.Module):
             included. `token_log_probabilities`: float32 `(batch, count, target_length)`. `attention`: float32
             `(batch, count, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`.
         """
-        source = source_ids(self.source_text, texts)
+        source = self._read(texts)
         found = search(source)
         real = (found.tokens != PADDING) & (found.tokens != END)
         # An empty batch has the lowest integer as its maximum.
@@ -77,7 +79,7 @@ class StringModel(tf.Module):
             `token_log_probabilities`: float32 `(batch, target_length)`. `attention`: float32
             `(batch, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`.
         """
-        source = at_least_one_column(source_ids(self.source_text, texts))
+        source = at_least_one_column(self._read(texts))
         given, asked = map(at_least_one_column, target_ids(self.target_text, targets))
         logits, attention = self._teacher_forced({"source": source, "target": given})
         gains = tf.gather(log_probabilities_of(logits), asked, batch_dims=2)
@@ -94,6 +96,11 @@ class StringModel(tf.Module):
             "attention": tf.where(real[:, :, None], attention[:, :-1], 0.0),
             "source_tokens": self.source_text.to_tokens(source),
         }
+
+    # This and `_write` are functions of their own so that they are traced, saved and loaded once, whoever calls them.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def _read(self, texts):
+        return source_ids(self.source_text, texts)
 
     def prefix_ids(self, prefixes):
         """Beginnings of targets as a search takes them: string `(batch,)` to int32 `(batch, prefix_length)`."""
@@ -115,7 +122,7 @@ class StringModel(tf.Module):
     def _to_text(self, ids, instead):
         batch, count, length = tf.unstack(tf.shape(ids))
         rows = [tf.reshape(tensor, [batch * count, length]) for tensor in (ids, instead) if tensor is not None]
-        return tf.reshape(self.target_text.to_text(*rows), [batch, count])
+        return tf.reshape(self._write(*rows), [batch, count])
 
     def _to_tokens(self, ids, instead):
         tokens = self.target_text.to_tokens(ids)
