@@ -206,6 +206,16 @@ def test_it_holds_no_keras_object(exported):
     assert not [node.user_object.identifier for node in nodes if "keras" in node.user_object.identifier.lower()]
 
 
+def test_it_holds_no_gradients_and_what_several_signatures_call_only_once(exported):
+    _, folder = exported
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "export" / "saved_model.pb").read_bytes())
+    names = [function.signature.name for function in saved.meta_graphs[0].graph_def.library.function]
+    assert not [name for name in names if "grad" in name]
+    for shared in ("_read", "to_text"):
+        assert len([name for name in names if name.startswith(f"__inference_{shared}")]) == 1
+
+
 @pytest.mark.slow
 def test_an_export_that_dies_leaves_the_old_one_as_it_was(exported, monkeypatch):
     translator, folder = exported
