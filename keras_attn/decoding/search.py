@@ -10,7 +10,7 @@ from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
-from keras_attn.decoding.targets import NEVER, as_hypotheses, best_so_far, no_targets, of_parents, written_on
+from keras_attn.decoding.targets import NEVER, Ended, as_hypotheses, best_so_far, no_targets, of_parents, written_on
 from keras_attn.decoding.tokens import at_least_one_column, sizes
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING, START
@@ -146,7 +146,7 @@ class Search:
         limits = length_limits(source, self.max_length)
         batch, source_length = tf.unstack(tf.shape(source))
         steps = tf.maximum(tf.reduce_max(limits), 1)  # one at least, even for an empty batch
-        beam = no_targets(batch, width, steps, source_length)
+        beam = no_targets(batch, width, steps)
         alive = self.beginnings(batch, width) & (limits[:, None] > 0)
         writer = written_by(self.model, self.shortlist, source, prefix)
         search = self._over(writer)
@@ -158,10 +158,11 @@ class Search:
             random=self.random_numbers(source, steps, width),
             last=tf.fill([batch, width], START),
             beam=beam._replace(total=tf.where(alive, 0.0, NEVER)),
+            coverage=tf.zeros([batch, width, source_length]) if self.coverage_penalty else (),
             state=state,
             memory=memory,
         )
-        ended = no_targets(batch, count, steps, source_length)
+        ended = Ended(no_targets(batch, count, steps), tf.fill([batch, count], NEVER))
 
         def unfinished(time, rows, kept, ended):
             worst = tf.reduce_min(tf.gather(ended.score, rows), axis=1)
@@ -185,7 +186,7 @@ class Search:
         """Continues the targets of the remaining sentences by one token.
 
         Returns:
-            The new `_Kept`; the targets with a score where they have ended; where each place of the beam looked.
+            The new `_Kept`; `Ended`, the targets with a score where they have; where each place of the beam looked.
         """
         beam = kept.beam
         steps = self.model.step(*tf.nest.map_structure(_in_one_row, (kept.last, kept.state, kept.memory)))
@@ -197,12 +198,14 @@ class Search:
         parents, tokens, chosen = self.chosen(beam.total + (gain - largest), logits, blocks, time, kept)
         largest, gain = of_parents((largest, gain), parents)
         gains = (chosen - largest) + gain
-        beam = written_on(beam, parents, tokens, gains, attended, time)
+        beam = written_on(beam, parents, tokens, gains, time)
+        coverage = tf.nest.map_structure(lambda so_far: of_parents(so_far + attended, parents), kept.coverage)
         ends = (beam.total > NEVER) & ((tokens == END) | (time + 1 >= kept.limits[:, None]))
-        score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(beam.coverage, kept.mask)
-        leaving = beam._replace(score=tf.where(ends, score, NEVER))
+        score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(coverage, kept.mask)
+        leaving = Ended(beam, tf.where(ends, score, NEVER))
         beam = beam._replace(total=tf.where(ends, NEVER, beam.total))
-        return kept._replace(last=tokens, beam=beam, state=of_parents(state, parents)), leaving, attended
+        state = of_parents(state, parents)
+        return kept._replace(last=tokens, beam=beam, coverage=coverage, state=state), leaving, attended
 
     def _bound(self, time, kept, length_penalty):
         """What no target that is still being written can exceed, as log-probabilities only fall: float32 `(rows,)`."""
@@ -229,6 +232,7 @@ class _Kept(NamedTuple):
     random: Any
     last: Any
     beam: Any
+    coverage: Any  # the sum of the attention weights so far, or nothing where nothing is asked of it
     state: Any
     memory: Any
 

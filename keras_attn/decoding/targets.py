@@ -18,26 +18,32 @@ class Targets(NamedTuple):
         gains: float32 `(..., steps)`, the log-probability of each.
         slots: int32 `(..., steps)`, in which place of the beam it was continued.
         total: float32, the sum of the gains; `-inf` where there is no target.
-        score: float32, what it is ranked by once it has ended; `-inf` before.
-        coverage: float32 `(..., source_length)`, the sum of the attention weights so far.
     """
 
     tokens: Any
     gains: Any
     slots: Any
     total: Any
+
+
+class Ended(NamedTuple):
+    """Targets that nothing is written on any more.
+
+    Fields:
+        targets: `Targets`.
+        score: float32 `(batch, how many)`, what they are ranked by; `-inf` where there is no target.
+    """
+
+    targets: Any
     score: Any
-    coverage: Any
 
 
-def no_targets(batch, count, steps, source_length):
+def no_targets(batch, count, steps):
     return Targets(
         tokens=tf.fill([batch, count, steps], PADDING),
         gains=tf.zeros([batch, count, steps]),
         slots=tf.zeros([batch, count, steps], tf.int32),
         total=tf.fill([batch, count], NEVER),
-        score=tf.fill([batch, count], NEVER),
-        coverage=tf.zeros([batch, count, source_length]),
     )
 
 
@@ -46,24 +52,22 @@ def of_parents(structure, parents):
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents, batch_dims=1), structure)
 
 
-def written_on(targets, parents, tokens, gains, attended, time):
+def written_on(targets, parents, tokens, gains, time):
     """Each place with the target of its parent and one token more.
 
     Args:
         targets: `Targets`, `width` for each sentence.
         parents, tokens: int32 `(batch, width)`, which target goes on in each place and with which token.
         gains: float32 `(batch, width)`, the log-probability of that token.
-        attended: float32 `(batch, width, source_length)`, where the parents looked.
         time: how many tokens there are already.
     """
-    targets, attended = of_parents((targets, attended), parents)
+    targets = of_parents(targets, parents)
     now = tf.range(tf.shape(targets.tokens)[2]) == time
     return targets._replace(
         tokens=tf.where(now, tokens[:, :, None], targets.tokens),
         gains=tf.where(now, gains[:, :, None], targets.gains),
         slots=tf.where(now, parents[:, :, None], targets.slots),
         total=targets.total + gains,
-        coverage=targets.coverage + attended,
     )
 
 
@@ -71,9 +75,9 @@ def best_so_far(ended, rows, leaving):
     """The targets that have ended, after some sentences have offered theirs of this step.
 
     Args:
-        ended: `Targets`, the best of the whole batch, `count` for each sentence.
+        ended: `Ended`, the best of the whole batch, `count` for each sentence.
         rows: int32 `(rows,)`, which sentences offer.
-        leaving: `Targets` of those; only the ones with a score above `-inf` have ended.
+        leaving: `Ended`, of those.
     """
     before = tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), ended)
     together = tf.nest.map_structure(lambda *both: tf.concat(both, axis=1), before, leaving)
@@ -89,20 +93,21 @@ def as_hypotheses(ended, weights):
     """What a search returns.
 
     Args:
-        ended: `Targets`, the best first.
+        ended: `Ended`, the best first.
         weights: float32 `(steps, batch, width, source_length)`, where each place of the beam looked.
     """
-    longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(ended.tokens != PADDING, tf.int32), axis=2)), 1)
-    tokens, gains, slots = (tensor[:, :, :longest] for tensor in (ended.tokens, ended.gains, ended.slots))
+    targets, score = ended
+    longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(targets.tokens != PADDING, tf.int32), axis=2)), 1)
+    tokens, gains, slots = (tensor[:, :, :longest] for tensor in (targets.tokens, targets.gains, targets.slots))
     # A target had another place in the beam at each step.
     by_sentence = tf.transpose(weights, [1, 2, 0, 3])
     steps = tf.broadcast_to(tf.range(longest), tf.shape(slots))
     attended = tf.gather_nd(by_sentence, tf.stack([slots, steps], axis=-1), batch_dims=1)
-    found = ended.score > NEVER
+    found = score > NEVER
     return Hypotheses(
         tokens,
-        tf.where(found, ended.total, 0.0),
+        tf.where(found, targets.total, 0.0),
         tf.where((tokens != PADDING)[..., None], attended, 0.0),
-        tf.where(found, ended.score, 0.0),
+        tf.where(found, score, 0.0),
         gains,
     )
