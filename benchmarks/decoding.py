@@ -8,9 +8,10 @@ like length, greedily and, where they can, with a beam of five; each in a proces
 over. Ids go in and ids come out. Reported are sentences a second: median, lowest and highest of the rounds; output tokens,
 each sentence's end token included; and each rival's median divided by ours, within the same search.
 
-The weights are random, and nobody may write the end token (nor padding and start token), so that every output has --length tokens. That is the same
-work for all, but not what happens in use, where some sentences of a batch end early. With --trained all learn from the
-same batches and then write until they end by themselves; whose outputs differ in length, compare by tokens per second.
+The weights are random, and nobody may write the end token, so that every output has --length tokens; Keras's models do not
+write padding or the start token either, as if they had been trained. That is the same work for all, but not what happens in
+use, where some sentences of a batch end early. With --trained all learn from the same batches and then write until they end
+by themselves; whose outputs differ in length, compare by tokens per second.
 
 `ours-bfloat16-products` decodes after `keras_attn.products.allow_bfloat16_products()`, which has an effect on processors
 with AMX, and `ours-shortlist` over the tokens that a shortlist learned from Multi30k's training pairs leaves; `ours-both` has
