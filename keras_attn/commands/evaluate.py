@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any, NamedTuple
 
 from keras_attn.commands.common import (
     add_batch_size,
@@ -76,37 +77,61 @@ def run(options):
         refuse_existing(path, options.overwrite)
     sources, references, trained = _sources_and_references(options)
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
-    if options.models:
+    answers = _translated(options, sources) if options.models else _written(options, sources)
+    split = str.split
+    if answers.processor:
         from keras_attn.evaluation import normalized_references
 
-        translator = translator_of(options, batch_size=options.batch_size, **search_arguments(options))
-        translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources), answered=sources)]
-        outputs = [translation.text for translation in translations]
-        lengths = [len(translation.source_tokens) - 1 for translation in translations]
-        references = normalized_references(references, translator.target_text)
-        of_units = "strings" if translator.target_text.unit == "characters" else "text"
-        preset = options.preset or (trained.measures if trained else of_units)
-        split = _tokenizer(translator.target_text, outputs, *references, baseline or [])
-    else:
-        outputs = _lines_of(options.outputs, sources)
-        lengths = [len(source.split()) for source in sources]
-        preset, split = options.preset or "text", str.split
+        references = normalized_references(references, answers.processor)
+        split = _tokenizer(answers.processor, answers.texts, *references, baseline or [])
+    preset = options.preset or (trained.measures if trained else answers.preset)
     tokenizer = options.bleu_tokenizer or (trained or TrainingConfig).bleu_tokenizer
-    record = _measured(options, preset, outputs, references, lengths, baseline, tokenizer=tokenizer, split=split)
+    record = _measured(options, preset, answers, references, baseline, tokenizer=tokenizer, split=split)
     if options.json:
         write_text(options.json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def _measured(options, preset, outputs, references, lengths, baseline, **counting):
+class _Answers(NamedTuple):
+    """What is measured, an entry for each source."""
+
+    origin: Any  # the file, or the models and their search
+    texts: list
+    lengths: list  # of the sources, in tokens
+    preset: str  # what suits such texts
+    processor: Any = None  # what cuts them into tokens, if a model wrote them
+
+
+def _translated(options, sources):
+    """The answers of the model."""
+    search = search_arguments(options)
+    translator = translator_of(options, batch_size=options.batch_size, **search)
+    translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources), answered=sources)]
+    origin = {"models": options.models, **_numbers_and_names(search)}
+    if options.shortlist:
+        origin["shortlist"] = options.shortlist
+    texts = [translation.text for translation in translations]
+    lengths = [len(translation.source_tokens) - 1 for translation in translations]
+    preset = "strings" if translator.target_text.unit == "characters" else "text"
+    return _Answers(origin, texts, lengths, preset, translator.target_text)
+
+
+def _written(options, sources):
+    """The answers in the file."""
+    lengths = [len(source.split()) for source in sources]
+    return _Answers(options.outputs, _lines_of(options.outputs, sources), lengths, "text")
+
+
+def _measured(options, preset, answers, references, baseline, **counting):
     """Measures, prints the tables and draws the picture; returns all figures as a dictionary."""
     from keras_attn.about import versions
     from keras_attn.evaluation import by_length, measure
     from keras_attn.significance import confidence_intervals, paired_test
     from keras_attn.tables import length_table, results_table
 
+    outputs = answers.texts
     drawing = {"samples": options.samples, **counting}
     record = {
-        "outputs": options.outputs or {"models": options.models, **_search_of(options)},
+        "outputs": answers.origin,
         "sources": len(outputs),
         "results": measure(outputs, references, preset, **counting),
         "intervals": confidence_intervals(outputs, references, preset, **drawing),
@@ -116,7 +141,7 @@ def _measured(options, preset, outputs, references, lengths, baseline, **countin
         record["paired"] = paired_test(outputs, baseline, references, preset, **drawing)
     print(results_table(record["results"], record["intervals"], record.get("paired")))
     if options.by_length or options.plot:
-        record["by_length"] = by_length(outputs, references, lengths, preset, **counting)
+        record["by_length"] = by_length(outputs, references, answers.lengths, preset, **counting)
     if options.by_length:
         print(f"\n{length_table(record['by_length'])}")
     if options.plot:
@@ -127,10 +152,9 @@ def _measured(options, preset, outputs, references, lengths, baseline, **countin
     return record | {"versions": versions()}
 
 
-def _search_of(options):
-    """The options of the search that were given."""
-    given = {name: value for name, value in search_arguments(options).items() if isinstance(value, (int, float, str))}
-    return given | ({"shortlist": options.shortlist} if options.shortlist else {})
+def _numbers_and_names(search):
+    """Those of the arguments of a search that JSON can hold."""
+    return {name: value for name, value in search.items() if isinstance(value, (int, float, str))}
 
 
 def _sources_and_references(options):

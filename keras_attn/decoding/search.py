@@ -91,7 +91,7 @@ class Search:
                 `-inf` where there is no target.
             logits: float32 `(batch, width, vocabulary_size)`, of the next token; `-inf` where the constraints do not
                 let it.
-            random: float32 `(batch, width)`, numbers from 0 to 1, the same for a sentence whatever is beside it.
+            random: what `random_numbers` gave for this step: float32 `(batch, width)`, or nothing.
 
         Returns:
             `parents`, int32 `(batch, width)`, which of the targets goes on in each place; and `tokens`, int32
@@ -114,7 +114,8 @@ class Search:
             where the constraints forbid all.
         """
         allowed = self.constraints.allowed(logits, kept.beam.tokens, time, kept.prefix)
-        parents, tokens = self.continued(totals, allowed, kept.random[:, time])
+        random = tf.nest.map_structure(lambda numbers: numbers[:, time], kept.random)
+        parents, tokens = self.continued(totals, allowed, random)
         return parents, tokens, logits_of(tokens, allowed, parents)
 
     def reach(self, time, limits):
@@ -127,8 +128,8 @@ class Search:
         return limits
 
     def random_numbers(self, source, steps, width):
-        """What `continued` gets at each step: float32 `(batch, steps, width)`."""
-        return tf.zeros([tf.shape(source)[0], steps, width])
+        """For a search that draws: float32 `(batch, steps, width)`, from 0 to 1, the same for a sentence whatever is beside it."""
+        return ()
 
     @tf.function(
         input_signature=[
@@ -229,7 +230,7 @@ class _Kept(NamedTuple):
     limits: Any
     mask: Any
     prefix: Any
-    random: Any
+    random: Any  # or nothing where nothing is drawn
     last: Any
     beam: Any
     coverage: Any  # the sum of the attention weights so far, or nothing where nothing is asked of it
