@@ -13,8 +13,10 @@ import sys
 from keras_attn.errors import InputError
 
 # The command line answers `--help` without Keras, and its commands import what they need themselves. (While Python looks
-# for the package that `-m` names, that is all that the arguments begin with.)
-_COMMAND_LINE = sys.argv[:1] == ["-m"] or pathlib.Path(sys.argv[0] if sys.argv else "").stem == "keras-attn"
+# for the package that `-m` names, that is all that the arguments begin with. `train.py` is the one beside the package.)
+_SCRIPT = pathlib.Path(sys.argv[0] if sys.argv else "")
+_OURS = pathlib.Path(__file__).resolve().parents[1] / "train.py"
+_COMMAND_LINE = sys.argv[:1] == ["-m"] or _SCRIPT.stem == "keras-attn" or _SCRIPT.resolve() == _OURS
 
 # Everyone else gets these at once: Keras only loads a saved model whose classes have been imported.
 if not _COMMAND_LINE:

@@ -12,6 +12,7 @@ import threading
 
 from keras_attn.commands import COMMANDS
 from keras_attn.commands.config_file import with_file
+from keras_attn.commands.quiet import import_tensorflow_quietly
 from keras_attn.errors import InputError
 
 _DESCRIPTION = "Attention sequence-to-sequence models: train one, translate with it, look inside it, and ship it."
@@ -33,6 +34,8 @@ def run_and_exit(arguments=None):
     """The same for a process that ends with it."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
+    import_tensorflow_quietly()
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
@@ -54,7 +57,6 @@ def _interrupt(number, frame):
 
 
 def _run(arguments):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster products, which it leaves off on some processors
     _open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -1,4 +1,6 @@
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,6 +12,8 @@ from keras_attn.errors import InputError
 from keras_attn.layers.alignments import ALIGNMENTS
 from keras_attn.layers.scores import SCORES
 from keras_attn.layers.wirings import WIRINGS
+
+TRAIN = pathlib.Path(__file__).parents[1] / "train.py"
 
 
 @pytest.fixture(autouse=True)
@@ -244,11 +248,34 @@ cli.run_and_exit([])
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60).returncode == 130
 
 
-def test_help_needs_neither_keras_nor_tensorflow():
-    command = [sys.executable, "-X", "importtime", "-m", "keras_attn", "train", "--help"]
+@pytest.mark.parametrize("program", [["-m", "keras_attn", "train"], [TRAIN]])
+def test_help_needs_neither_keras_nor_tensorflow(program):
+    command = [sys.executable, "-X", "importtime", *program, "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert done.returncode == 0 and "keras_attn.config" in imported and not {"keras", "tensorflow", "numpy"} & imported
+
+
+@pytest.mark.parametrize(
+    "script, level, remark",
+    [
+        ("", "3", ""),
+        ("", "0", "what a machine!\n"),
+        ("raise ImportError('no such processor')", "3", "what a machine!\n"),
+    ],
+)
+def test_tensorflows_remarks_are_shown_to_who_wants_them_and_where_it_fails(script, level, remark, tmp_path):
+    (tmp_path / "tensorflow.py").write_text(f"import os\nos.write(2, b'what a machine!\\n')\n{script}\n")
+    quietly = "from keras_attn.commands.quiet import import_tensorflow_quietly as quietly; quietly(); import tensorflow"
+    as_a_command = f"import sys; sys.argv = ['keras-attn']; {quietly}"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": level}
+    done = subprocess.run([sys.executable, "-c", as_a_command], capture_output=True, text=True, env=environment)
+    assert done.stderr.startswith(remark) and (done.stderr == remark) == (not script)
+
+
+def test_a_command_writes_nothing_but_its_own():
+    done = subprocess.run([sys.executable, "-m", "keras_attn", "explain"], capture_output=True, text=True)
+    assert done.stdout.startswith("query") and not done.stderr
 
 
 @pytest.mark.slow
