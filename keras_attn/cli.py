@@ -34,7 +34,6 @@ def run_and_exit(arguments=None):
     """The same for a process that ends with it."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the machine, before the first output
     import_tensorflow_quietly()
     try:
         sys.exit(_run(arguments))

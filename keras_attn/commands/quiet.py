@@ -10,10 +10,10 @@ import tempfile
 def import_tensorflow_quietly():
     """From here on, whoever imports TensorFlow first does so without its remarks, unless the import fails.
 
-    It writes some of them (TensorFlow 2.21) before it has read `TF_CPP_MIN_LOG_LEVEL`, straight to the standard error of
-    the process. A user who sets that to something else wants them, and gets them.
+    `TF_CPP_MIN_LOG_LEVEL` is set to 3, but some of them TensorFlow 2.21 writes before it has read that, straight to the
+    standard error of the process. A user who has set it to something else wants them, and gets them.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" and "tensorflow" not in sys.modules:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder)
 
 

@@ -128,7 +128,7 @@ class Search:
         return limits
 
     def random_numbers(self, source, steps, width):
-        """For a search that draws: float32 `(batch, steps, width)`, from 0 to 1, the same for a sentence whatever is beside it."""
+        """What a search draws by, numbers from 0 to 1 that the sentence alone decides: float32 `(batch, steps, width)`."""
         return ()
 
     @tf.function(
