@@ -128,7 +128,7 @@ class Search:
         return limits
 
     def random_numbers(self, source, steps, width):
-        """What a search draws by, numbers from 0 to 1 that the sentence alone decides: float32 `(batch, steps, width)`."""
+        """Numbers from 0 to 1 to draw by, which the sentence alone decides: float32 `(batch, steps, width)`."""
         return ()
 
     @tf.function(
