@@ -41,7 +41,8 @@ def training_batches(options, like_length):
     pairs = sentence_pairs(options)
     sources, targets = (ids_of(side, options["vocabulary"]) for side in zip(*pairs))
     length = options.get("padded_to")
-    fits = lambda index: length is None or max(len(sources[index]), len(targets[index])) < length  # there is an end, too
+    # There is an end token, too.
+    fits = lambda index: length is None or max(len(sources[index]), len(targets[index])) < length
     rng = random.Random(options["seed"])
     order = [*filter(fits, range(len(pairs)))]
     rng.shuffle(order)

@@ -14,7 +14,7 @@ from keras_attn.errors import InputError
 _DARK_PAPER, _DARK_INK = "#15171b", "#e6e6e6"
 _DARK = {
     **{f"{part}.facecolor": _DARK_PAPER for part in ("figure", "axes", "savefig")},
-    **{part: _DARK_INK for part in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")},
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _DARK_INK),
     "grid.color": "#3a3d44",
     "image.cmap": "keras_attn_dark",
 }

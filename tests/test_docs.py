@@ -141,7 +141,7 @@ COMMAND_LINES = [(page, arguments) for page in OURS for arguments in commands_in
 @pytest.mark.parametrize("page, arguments", COMMAND_LINES, ids=[" ".join(words) for _, words in COMMAND_LINES])
 def test_a_command_line_can_be_parsed(page, arguments, monkeypatch, tmp_path):
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    for language, title, text in BLOCKS[page]:
+    for _, title, text in BLOCKS[page]:
         if title:
             (tmp_path / title).write_text(text, encoding="utf-8")
     run = tmp_path / "runs" / "dates"

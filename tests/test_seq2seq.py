@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import disturb_weights, numbers, random_ids, run_python, slow, step_by_step, teacher_forcing
 from keras.src.saving import serialization_lib
 
@@ -204,6 +205,17 @@ def test_saved_models_give_the_same_numbers_in_a_fresh_process(inputs, tmp_path)
 
 
 @pytest.mark.slow
+def test_what_keras_exports_after_fit_takes_ids_of_any_length(inputs, tmp_path):
+    (inputs, labels) = inputs
+    model = compiled(make_model())
+    model.fit(inputs, labels, verbose=0)
+    model.export(tmp_path / "export", verbose=False)
+    longer = {name: np.pad(ids, [(0, 1), (0, 2)]).astype("int32") for name, ids in inputs.items()}
+    exported = tf.saved_model.load(tmp_path / "export")
+    np.testing.assert_allclose(exported.serve(longer), numbers(model(longer)), atol=1e-6)
+
+
+@pytest.mark.slow
 def test_it_trains_on_the_jax_backend(tmp_path):
     pytest.importorskip("jax")
     printed = run_python(
@@ -317,6 +329,17 @@ def test_gnmt_reads_both_ways_at_the_bottom_and_has_residual_connections_unless_
 def test_what_does_not_go_together_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         small_model(**options)
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [(None, "a dictionary, but was given a tuple"), (["source"], "given one without 'target'")],
+)
+def test_inputs_of_another_kind_are_refused_in_words(inputs, names, message):
+    (inputs, labels) = inputs
+    given = tuple(inputs.values()) if names is None else {name: inputs[name] for name in names}
+    with pytest.raises(ValueError, match=message):
+        compiled(make_model()).fit(given, labels, verbose=0)
 
 
 @pytest.mark.parametrize("name", ["bahdanau", slow("luong"), slow("gnmt")])

@@ -1,5 +1,7 @@
 """Encoder, bridge and decoder as one `keras.Model`."""
 
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
@@ -207,6 +209,7 @@ class AttentionSeq2Seq(keras.Model):
             Logits `(batch, target_length, target_vocabulary_size)` and attention weights
             `(batch, target_length, source_length)`.
         """
+        _refuse_other_inputs(inputs)
         memory, state = self.encode(inputs["source"], training=training)
         return self.decoder(inputs["target"], state, memory, training=training)
 
@@ -229,6 +232,14 @@ class AttentionSeq2Seq(keras.Model):
             forget_origin(logits)  # XLA knows no shapes that depend on what is real
         return logits
 
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Keras's own, of the call. Unless told otherwise, it takes int32 ids of any number and length; Keras alone would
+        take floats. What translates is exported by a `Translator`."""
+        if input_signature is None:
+            ids = {"shape": (None, None), "dtype": "int32"}
+            input_signature = [{name: keras.InputSpec(name=name, **ids) for name in ("source", "target")}]
+        super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+
     def get_config(self):
         return {**super().get_config(), **self._arguments}
 
@@ -237,6 +248,19 @@ def _mean_coverage_loss(weights, target):
     real = ops.cast(ops.not_equal(target, PADDING), "float32")
     total = ops.sum(functional.coverage_loss(weights) * real)
     return total / ops.maximum(ops.sum(real), 1.0)
+
+
+def _refuse_other_inputs(inputs):
+    if not isinstance(inputs, Mapping):
+        given = f"a {type(inputs).__name__}"
+    elif missing := {"source", "target"} - set(inputs):
+        given = f"one without {' and '.join(map(repr, sorted(missing)))}"
+    else:
+        return
+    raise InputError(
+        f"The model reads a dictionary, but was given {given}; give it {{'source': ids, 'target': ids}}, both "
+        f"(batch, length)."
+    )
 
 
 def _refuse_what_does_not_fit(arguments):

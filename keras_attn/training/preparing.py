@@ -33,7 +33,7 @@ def load_parts(config):
     # Turned before it is split: what must not be in two parts is the sentence that the model reads.
     every = _pairs(config)
     used = Stream(lambda: turn(itertools.islice(every, config.pairs)))
-    parts = stream_split(used, **{part: 0 for part in given})
+    parts = stream_split(used, **dict.fromkeys(given, 0))
     return Split(parts.train, list(parts.validation), list(parts.test))._replace(**given)
 
 

@@ -31,7 +31,10 @@ def contents():
         ("translate --model runs/dates --shortlist missing.json x", "missing.json cannot be used: No such file"),
         ("translate --model runs/dates --shortlist pairs.tsv x", "pairs.tsv is no whole JSON file"),
         ("translate --model runs/dates --shortlist other.json x", "'ж' on the source side, which is no token of the"),
-        ("translate --model runs/dates --shortlist number.json x", "The shortlist has 3 for '1', but it must be a list"),
+        (
+            "translate --model runs/dates --shortlist number.json x",
+            "The shortlist has 3 for '1', but it must be a list",
+        ),
         ("evaluate --outputs answers.txt --tsv pairs.tsv --shortlist other.json", "--shortlist is for a search, but"),
         ("shortlist --model runs/dates --tsv pairs.tsv --output answers.txt", "answers.txt exists already"),
         ("shortlist --model runs/dates --tsv pairs.tsv --candidates -1", "candidates is -1, but it must be 0 or more"),
