@@ -24,10 +24,14 @@ def describe(config, parts, used, model):
 
 
 def worth_drawing(translations):
-    """Which to draw first, as indices: those of middling length, since short ones show little and long ones hide it."""
-    lengths = np.array([len(translation.tokens) for translation in translations])
-    typical = np.argsort(np.abs(lengths - np.percentile(lengths, 60)), kind="stable")
-    return [index for index in typical if lengths[index]]
+    """Which to draw first, as indices: those of middling length, since short ones show little and long ones hide it.
+
+    Among targets of one length, such as dates, the length of the source decides.
+    """
+    lengths = np.array([(len(each.tokens), len(each.source_tokens)) for each in translations])
+    from_typical = np.abs(lengths - np.percentile(lengths, 60, axis=0))
+    by_target, by_source = from_typical.T
+    return [index for index in np.lexsort((by_source, by_target)) if lengths[index, 0]]
 
 
 def report(sources, references, translations, metrics, folder):
