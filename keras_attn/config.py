@@ -33,8 +33,14 @@ class TrainingConfig:
     pairs: int | None = _option("use no more than this many pairs", metavar="N", minimum=1)
 
     # Text
-    source_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
-    target_unit: str | None = _option("words, characters or subwords", choices=("words", "characters", "subwords"))
+    source_unit: str | None = _option(
+        "what a source is split into (default: subwords; characters for dates)",
+        choices=("words", "characters", "subwords"),
+    )
+    target_unit: str | None = _option(
+        "what a target is split into (default: subwords; characters for dates)",
+        choices=("words", "characters", "subwords"),
+    )
     vocabulary_size: int | None = _option("different ids on each side at most", metavar="N", minimum=5)
     normalization: str | None = _option(
         "Unicode form in which the model reads and writes (default: NFKD, letters and syllables taken apart, for subwords, "
@@ -45,7 +51,7 @@ class TrainingConfig:
     shared_vocabulary: bool | None = _option("learn one vocabulary from both sides (default: where both have subwords)")
 
     # Model
-    units: int | None = _option("size of the recurrent states", metavar="N", minimum=1)
+    units: int | None = _option("size of the recurrent states (default: 256; 128 for dates)", metavar="N", minimum=1)
     embedding_units: int | None = _option(
         "size of the embeddings (default: that of --units; 64 for dates)", metavar="N", minimum=1
     )
@@ -103,7 +109,9 @@ class TrainingConfig:
 
     # Training
     epochs: int | None = _option(
-        "passes over the training pairs at most (default: ten, or what makes 8,000 batches)", metavar="N", minimum=1
+        "passes over the training pairs at most (default: ten, or as many as make 8,000 batches where that is more)",
+        metavar="N",
+        minimum=1,
     )
     monitor: str = _option(
         "the best epoch is the one with the best validation loss, or with the best outputs of greedy search for the "
@@ -119,8 +127,12 @@ class TrainingConfig:
     batch_size: int = _option("sentences in a batch", 64, metavar="N", minimum=1)
     tokens_per_batch: int | None = _option("tokens in a batch, instead of --batch-size", metavar="N", minimum=1)
     max_length: int = _option("leave out training pairs with more tokens on a side", 200, metavar="N", minimum=1)
-    learning_rate: float | None = _option("highest learning rate of Adam", metavar="X", above=0)
-    label_smoothing: float | None = _option("probability shared by the vocabulary", metavar="P", minimum=0, below=1)
+    learning_rate: float | None = _option(
+        "highest learning rate of Adam (default: 0.001; 0.003 for dates)", metavar="X", above=0
+    )
+    label_smoothing: float | None = _option(
+        "probability shared by the vocabulary (default: 0.1; none for dates)", metavar="P", minimum=0, below=1
+    )
     weight_decay: float | None = _option(
         "share of every weight that a step takes away, times the learning rate (default: 0.2; none for dates)",
         metavar="X",
@@ -152,10 +164,12 @@ class TrainingConfig:
     # Evaluation
     measures: str | None = _option(
         "what the outputs are: text (BLEU, chrF and exact match), strings (exact match), or pronunciations (error rates "
-        "of words and phones)",
+        "of words and phones) (default: text; strings for dates)",
         choices=("text", "strings", "pronunciations"),
     )
-    beam: int | None = _option("width of the beam that the outputs are measured with", metavar="N", minimum=1)
+    beam: int | None = _option(
+        "width of the beam that the outputs are measured with (default: 5; 1 for dates)", metavar="N", minimum=1
+    )
     length_penalty: float = _option("GNMT's, of that beam", 1.0, metavar="X", minimum=0)
     bleu_tokenizer: str = _option(
         "sacrebleu's tokenizer; none for tokenised text", "13a", choices=("13a", "intl", "char", "zh", "none")

@@ -35,7 +35,7 @@ class Explanation:
         weights: `(source_length,)`, what was made of the scores.
         alignment_vectors: `(source_length, memory_units)`, each value times its weight.
         context: `(memory_units,)`, their sum.
-        score_formula, weight_formula: how scores and weights came about, in words of the field.
+        score_formula, weight_formula: how scores and weights came about, as formulas.
         source_tokens: what stands at each source position, or `None`.
         written: the target tokens before this step, or `None`.
         candidates: the most probable next tokens as `(token, probability)`, or `None`.

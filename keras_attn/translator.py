@@ -33,7 +33,8 @@ class Translation(NamedTuple):
         score: what the search ranks it by, see `Search`; for greedy search and given targets, the log-probability.
         log_probability: of the target, its end token included, in nats.
         token_log_probabilities: float32 `(len(tokens),)`; what is missing to `log_probability` is the end token's.
-        attention: float32 `(len(tokens), len(source_tokens))`, each row adding up to one.
+        attention: float32 `(len(tokens), len(source_tokens))`, each row adding up to one where the alignment
+            is global.
     """
 
     text: str

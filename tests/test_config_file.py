@@ -213,3 +213,10 @@ def test_config_without_a_file_is_refused_by_the_parser(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["train", "--config"])
     assert stopped.value.code == 2 and "--config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", TASK_DEFAULTS["text"])
+def test_the_help_says_what_the_task_decides(name):
+    help = TrainingConfig.__dataclass_fields__[name].metadata["help"]
+    of_text, of_dates = (TASK_DEFAULTS[task][name] for task in ("text", "dates"))
+    assert f"(default: {of_text}; {of_dates or 'none'} for dates)" in help

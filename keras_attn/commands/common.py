@@ -14,16 +14,15 @@ def names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def add_models(command, required=True):
-    command.add_argument(
-        "--model",
-        dest="models",
-        metavar="FOLDER",
-        action="append",
-        required=required,
-        help="folder of a training run, or dates, a small model that comes with the package; given several times, the "
-        "models translate together",
-    )
+def add_models(command, required=True, together=True):
+    """The option for a model, and for what several of them are averaged by if they can translate together."""
+    help = "folder of a training run, or dates, a small model that comes with the package"
+    if together:
+        help += "; given several times, the models translate together"
+    command.add_argument("--model", dest="models", metavar="FOLDER", action="append", required=required, help=help)
+    command.set_defaults(ensemble=None)
+    if not together:
+        return
     command.add_argument(
         "--ensemble",
         metavar="AVERAGE",

@@ -7,7 +7,7 @@ from keras_attn.commands.train import add_training_options, given_fields
 from keras_attn.config import TrainingConfig
 from keras_attn.errors import InputError
 
-HELP = "Trains with one attention after the other for the same time, and compares the results."
+HELP = "Trains with one attention after the other for as many epochs, and compares the results."
 EXAMPLES = """\
   %(prog)s --dataset dates --epochs 1 --attention dot,additive,none --wiring luong,bahdanau
   %(prog)s --tsv pairs.tsv --attention scaled-dot,monotonic,additive+local-p,additive+coverage

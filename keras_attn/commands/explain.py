@@ -20,7 +20,7 @@ _KEYS = [[0, 1, 1], [5, 0, 1], [1, 1, 0], [0, 5, 1]]
 
 def add_options(command):
     command.add_argument("text", metavar="TEXT", nargs="?", help="what to translate, with --model")
-    add_models(command, required=False)
+    add_models(command, required=False, together=False)
     command.add_argument("--step", type=int, metavar="N", help="which output token to explain (default: 1)")
     command.add_argument("--head", type=int, metavar="N", help="which attention head to explain (default: 1)")
     command.add_argument("--query", type=_vector, metavar="NUMBERS", help='a vector, such as "10 5 10"')
@@ -43,7 +43,7 @@ def run(options):
 def _refuse_what_does_not_go_together(options):
     if bool(options.models) != (options.text is not None):
         raise InputError("A translation takes both a text and --model; give both, or neither for the textbook example.")
-    others = ("query", "keys", "values", "score") if options.models else ("step", "head", "ensemble")
+    others = ("query", "keys", "values", "score") if options.models else ("step", "head")
     unused = [name for name in others if getattr(options, name) is not None]
     if unused:
         what = "vectors of your own" if options.models else "a translation (--model and a text)"

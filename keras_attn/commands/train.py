@@ -34,6 +34,7 @@ def add_training_options(command, without=()):
             continue
         flag = "--" + field.name.replace("_", "-")
         default = "" if field.default is None else f" (default: {field.default})"
+        choices = ",".join(field.metadata.get("choices", ()))
         help = field.metadata["help"] + default
         if field.type in (bool, bool | None):
             command.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help)
@@ -42,7 +43,7 @@ def add_training_options(command, without=()):
         command.add_argument(
             flag,
             type=given_type,
-            metavar=field.metadata.get("metavar", "NAME"),
+            metavar=f"{{{choices}}}" if choices else field.metadata.get("metavar", "NAME"),
             default=argparse.SUPPRESS,
             help=help,
         )

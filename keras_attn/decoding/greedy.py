@@ -16,7 +16,7 @@ from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 class GreedyDecoder:
     """Writes targets with its own predictions as input, apart from training.
 
-    Calling it runs one `tf.function`, traced once for every batch size and length: the sources are encoded and their
+    Calling it runs one `tf.function`, traced once for all batch sizes and lengths: the sources are encoded and their
     keys projected once, then `step` is repeated until all sentences have ended or reached their limit. Sentences that have
     ended leave the batch, see `while_sentences_last`.
 

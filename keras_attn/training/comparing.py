@@ -1,4 +1,4 @@
-"""Training with one attention after the other on the same task, for the same time, and one table of the results."""
+"""Training with one attention after the other on the same task, for the same number of epochs, and one table of the results."""
 
 import dataclasses
 import json

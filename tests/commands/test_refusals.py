@@ -99,7 +99,6 @@ def contents():
         ("attend --model runs/dates x --lines --output a.html", "--lines is not for .html"),
         ("attend --model runs/dates x --margins --output a.gif", "--margins is not for .gif"),
         ("attend --model runs/dates x --lines --margins --output a.png", "--margins belong to a heatmap"),
-        ("explain --ensemble logarithms", "--ensemble is for a translation"),
         ("explain --output steps.txt", "steps.txt is no picture"),
         ("explain --model runs/dates x --step 999", "step is 999, but 'x' was translated in"),
         ("explain --model runs/dates --model runs/dates-2 x", "One model is explained at a time, but these are 2"),
