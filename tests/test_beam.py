@@ -120,13 +120,15 @@ def test_stopping_early_loses_nothing(source):
 
 
 class Verbose:
-    """Ends at once with a probability of 0.6, and otherwise says the same for eight tokens and then ends."""
+    """Ends at once with a probability of 0.6, if the source begins with 7; otherwise says the same for eight tokens and then
+    ends."""
 
     def encode(self, source):
         return source, tf.zeros_like(source[:, 0])
 
     def step(self, tokens, state, memory):
-        at_first = tf.one_hot(4, 6) * 0.4 + tf.one_hot(END, 6) * 0.6
+        ends = tf.where(memory[:, :1] == 7, 0.6, 0.0)
+        at_first = tf.one_hot(4, 6) * (1 - ends) + tf.one_hot(END, 6) * ends
         later = tf.one_hot(tf.where(state < 8, 4, END), 6)
         probabilities = tf.where(state[:, None] == 0, at_first, later)
         return tf.math.log(probabilities + 1e-30), state + 1, tf.zeros_like(memory, tf.float32)
@@ -139,6 +141,11 @@ def test_a_sentence_is_done_when_nothing_can_be_better_within_the_lookahead(look
     search = BeamSearch(Verbose(), width=2, length_penalty=1.0, lookahead=lookahead)
     found = search(np.array([[7, 5]], "int32"))
     assert np.count_nonzero(found.tokens[0, 0]) == length
+
+
+def test_a_sentence_that_is_done_is_not_taken_up_again_while_others_last():
+    found = BeamSearch(Verbose(), width=2, length_penalty=1.0, lookahead=4)(np.array([[7, 5], [6, 5], [6, 5]], "int32"))
+    assert np.count_nonzero(found.tokens, axis=2)[:, 0].tolist() == [1, 9, 9]
 
 
 @pytest.mark.slow

@@ -43,11 +43,14 @@ class Improbable:
         for row, ids in zip(self.table, candidates):
             row[ids] = True
 
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
     def encode(self, source):
         memory, state = self.model.encode(source)
         return (memory, tf.reduce_any(tf.gather(self.table, source), axis=1)), state
 
-    def step(self, tokens, state, memory):
+    def step(self, tokens, state, memory, *_):
         memory, possible = memory
         logits, state, weights = self.model.step(tokens, state, memory)
         return tf.where(possible, logits, float("-inf")), state, weights
@@ -100,8 +103,10 @@ def test_a_step_computes_no_logits_but_those_of_the_list(source, candidates):
     assert set(computed) == {len(wanted)}
 
 
-def test_batch_mates_and_padding_change_nothing(source, candidates):
-    search = BeamSearch(bold_model(), width=3, max_length=9, shortlist=Shortlist(candidates, TARGETS))
+@pytest.mark.parametrize("average", [None, slow("probabilities"), slow("logarithms")])
+def test_batch_mates_and_padding_change_nothing(source, candidates, average):
+    model = Ensemble([bold_model(), bold_model(wiring="bahdanau")], average) if average else bold_model()
+    search = BeamSearch(model, width=3, max_length=9, shortlist=Shortlist(candidates, TARGETS))
     together = search(source)
     for row in range(len(source)):
         alone = search(source[row : row + 1])
@@ -122,8 +127,8 @@ def test_nothing_to_search_for_is_no_error(candidates, search):
 def test_an_ensemble_has_one_list_for_all_its_models(source, candidates):
     models = [bold_model(), bold_model(wiring="bahdanau")]
     found = BeamSearch(Ensemble(models), width=3, max_length=9, shortlist=Shortlist(candidates, TARGETS))(source)
-    expected = BeamSearch(Improbable(Ensemble(models), candidates), width=3, max_length=9)(source)
-    np.testing.assert_array_equal(found.tokens, expected.tokens)
+    improbable = Ensemble([Improbable(model, candidates) for model in models])
+    assert_alike(found, BeamSearch(improbable, width=3, max_length=9)(source))
 
 
 def test_constraints_name_tokens_by_their_ids(source, candidates):

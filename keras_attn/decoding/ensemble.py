@@ -53,10 +53,10 @@ class Ensemble:
         """As `AttentionSeq2Seq.softmax`, of each model."""
         return [model.softmax(ids) for model in self.models]
 
-    def step(self, tokens, state, memory, softmax=None):
+    def step(self, tokens, state, memory, softmax=None, barred=0.0):
         """As `AttentionSeq2Seq.step`; the logits are averaged log-probabilities, the weights the models' mean."""
         softmax = softmax or [None] * len(self.models)
-        steps = [model.step(tokens, *each) for model, *each in zip(self.models, state, memory, softmax)]
+        steps = [model.step(tokens, *each, barred) for model, *each in zip(self.models, state, memory, softmax)]
         logits, states, weights = zip(*steps)
         return self._together(logits), states, tf.reduce_mean(tf.stack(weights), axis=0)
 

@@ -25,7 +25,8 @@ class GreedyDecoder:
             `step(tokens, state, memory) -> logits, state, attention weights`, such as `AttentionSeq2Seq`.
         max_length: tokens of a target at most. Whatever this is, a target ends after `2 * source tokens + 50`.
         shortlist: optional `Shortlist`, the tokens that a target can be made of. The model then has
-            `softmax(ids)` too, and a `step` that takes what that returns, as `AttentionSeq2Seq` and `Ensemble` have.
+            `softmax(ids)` too, and a `step` that takes what that returns and what is barred, as `AttentionSeq2Seq` and
+            `Ensemble` have.
 
     Call arguments:
         source: int `(batch, source_length)`, padded with 0 on the right.

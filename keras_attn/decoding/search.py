@@ -170,7 +170,10 @@ class Search:
             return (time < steps) & (self._bound(time, kept, length_penalty) > worst)
 
         def step(time, rows, kept, ended):
-            kept, leaving, attended = search._step(time, kept, length_penalty)
+            # A sentence that is done waits for others to be, and must find nothing meanwhile that it would not find alone.
+            lasting = unfinished(time, rows, kept, ended)[:, None]
+            beam = kept.beam._replace(total=tf.where(lasting, kept.beam.total, NEVER))
+            kept, leaving, attended = search._step(time, kept._replace(beam=beam), length_penalty)
             return kept, best_so_far(ended, rows, leaving), attended
 
         attended = tf.TensorSpec([None, None, None], tf.float32)

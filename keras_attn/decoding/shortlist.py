@@ -122,9 +122,8 @@ class _Narrowed:
 
     def step(self, tokens, state, memory):
         memory, barred = memory
-        logits, state, weights = self._model.step(self.ids_of(tokens), state, memory, self._softmax)
         # What other sentences of the batch can have must not come up in this one.
-        return tf.cast(logits, tf.float32) + barred, state, weights
+        return self._model.step(self.ids_of(tokens), state, memory, self._softmax, barred)
 
     def places_of(self, ids):
         return tf.gather(self._place, ids)

@@ -142,7 +142,7 @@ class Decoder(keras.layers.Layer):
         trace_logits(logits, self._origin(outputs, training))
         return logits, weights
 
-    def step(self, tokens, state, memory, softmax=None):
+    def step(self, tokens, state, memory, softmax=None, barred=0.0):
         """One token further.
 
         Args:
@@ -150,6 +150,7 @@ class Decoder(keras.layers.Layer):
             state: from `first_state` or the step before.
             memory: `Memory`.
             softmax: what `softmax` returns for some ids, if no others matter.
+            barred: added to their logits, `(batch, ids)`: `-inf` where a sentence cannot have an id, and 0 elsewhere.
 
         Returns:
             Logits `(batch, vocabulary_size)`, or `(batch, ids)` of those ids; the new state; and attention weights
@@ -159,7 +160,8 @@ class Decoder(keras.layers.Layer):
         if softmax is None:
             return self._logits(output), state, weights
         matrix, bias = softmax
-        return product(output, matrix) + bias, state, weights
+        logits = product(output, matrix) + bias
+        return logits + ops.cast(barred, logits.dtype), state, weights
 
     def softmax(self, ids):
         """What `step` needs for the logits of some target ids `(ids,)` alone: matrix `(units, ids)` and bias `(ids,)`."""

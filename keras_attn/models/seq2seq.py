@@ -190,10 +190,10 @@ class AttentionSeq2Seq(keras.Model):
         memory = self.decoder.remember(values, mask)
         return memory, self.decoder.first_state(self.bridge(state, values, mask), memory)
 
-    def step(self, tokens, state, memory, softmax=None):
+    def step(self, tokens, state, memory, softmax=None, barred=0.0):
         """Writes one token further: `tokens (batch,) -> logits (batch, target_vocabulary_size), state, weights
         (batch, source_length)`. See `Decoder.step`."""
-        return self.decoder.step(tokens, state, memory, softmax)
+        return self.decoder.step(tokens, state, memory, softmax, barred)
 
     def softmax(self, ids):
         """What `step` needs for the logits of some target ids alone, see `Decoder.softmax`."""
