@@ -6,7 +6,9 @@ add them up. Here a few hundred real tokens at a time go from the decoder's vect
 gradients, in a piece of memory that the processor's cache can hold.
 
 `trace_logits` notes where logits come from, and a loss or metric that finds the note need not look at them. TensorFlow
-then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always.
+then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always; only a gradient
+of the loss by the logits there is none, as the loss does not come from them. Where there is no graph, logits exist already, and
+there is no note.
 """
 
 import keras
@@ -38,8 +40,7 @@ class Origin:
 
     def __init__(self, vectors, matrix, bias, is_embedding, training):
         self.vectors = vectors
-        self.matrix = matrix
-        self.bias = bias
+        self.matrix, self.bias = map(_now, (matrix, bias))
         self.is_embedding = is_embedding
         self.training = bool(training)
         self.seen = {}
@@ -68,10 +69,27 @@ class Origin:
         return total
 
 
+def _now(weights):
+    """What a variable holds at this point, after which training may change it; in its own type, where Keras would read it in
+    that of the computation."""
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(weights._value if isinstance(weights, keras.Variable) else weights)
+
+
+def in_graph():
+    """Whether this is a graph of TensorFlow's."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly()
+
+
 def trace_logits(logits, origin):
     """Notes where logits come from; they themselves stay as they are."""
     # In float16, gradients that are scaled only afterwards would be lost.
-    if keras.backend.backend() == "tensorflow" and ops.dtype(logits) != "float16" and one_replica():
+    if ops.dtype(logits) in ("float32", "bfloat16") and one_replica():
         setattr(logits, _NOTE, origin)
 
 
@@ -126,7 +144,7 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
 
         return (total, losses, right), gradients
 
-    total, *of_tokens = total_of(origin.vectors, *map(tf.convert_to_tensor, (origin.matrix, origin.bias)))
+    total, *of_tokens = total_of(origin.vectors, origin.matrix, origin.bias)
     everywhere = [tf.scatter_nd(real, tf.stop_gradient(each), [tf.size(labels)]) for each in of_tokens]
     return total, *(tf.reshape(each, tf.shape(labels)) for each in everywhere)
 

@@ -55,6 +55,14 @@ def test_mean_does_not_see_what_stands_at_padding(rng, values):
     np.testing.assert_array_equal(numbers(bridge(state, values, MASK)[0][0]), before[0][0])
 
 
+def test_mean_of_a_long_source_is_exact_in_float16(rng):
+    values, mask = np.full((1, 5000, 3), 0.5, "float16"), np.ones((1, 5000), bool)
+    bridge, state = Bridge(6, kind="mean", dtype="mixed_float16"), random_state(rng)
+    bridge.build(keras.tree.map_structure(np.shape, state), values.shape)
+    long, short = (bridge(state, values[:, :length], mask[:, :length])[0][0] for length in (5000, 2))
+    np.testing.assert_array_equal(numbers(long), numbers(short))
+
+
 def test_zero_has_no_weights_and_starts_from_nothing(rng, values):
     bridge = Bridge(4, layers=2, kind="zero")
     np.testing.assert_array_equal(cross(bridge, random_state(rng, tensors=2), values), np.zeros((2, 2, 3, 4)))

@@ -177,6 +177,45 @@ def test_logits_that_nobody_asks_for_are_not_computed(rng, asked):
     assert computed == ([(2, 5, VOCABULARY)] if asked else [])
 
 
+def small_model(**options):
+    model = AttentionSeq2Seq(VOCABULARY, VOCABULARY, units=UNITS, **options)
+    model.build()
+    return model
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_loss_is_that_of_the_logits_whatever_becomes_of_the_weights(rng, tied):
+    model, labels = small_model(tied_softmax=tied), tf.constant(rng.integers(4, VOCABULARY, (3, 5)))
+    inputs = {name: tf.constant(rng.integers(4, VOCABULARY, (3, 5))) for name in ("source", "target")}
+
+    def losses():
+        logits = model(inputs)
+        for variable in model.trainable_variables:
+            variable.assign(2.0 * variable)
+        return MaskedCrossEntropy()(labels, logits), MaskedCrossEntropy()(labels, tf.identity(logits))
+
+    for compute in (losses, tf.function(losses)):
+        np.testing.assert_allclose(*compute(), rtol=1e-5)
+
+
+def test_a_model_notes_where_its_logits_come_from_where_they_may_be_left_out(rng):
+    model = small_model()
+    inputs = {name: tf.constant(rng.integers(4, VOCABULARY, (3, 5))) for name in ("source", "target")}
+    noted = []
+    tf.function(lambda: noted.append(origin_of(model(inputs))))()
+    assert noted[0] is not None and origin_of(model(inputs)) is None
+
+
+def test_logits_that_exist_already_have_a_gradient(rng):
+    model, labels = small_model(), tf.constant(rng.integers(4, VOCABULARY, (3, 5)))
+    logits = model({name: rng.integers(4, VOCABULARY, (3, 5)) for name in ("source", "target")})
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = MaskedCrossEntropy()(labels, logits)
+    expected = (tf.nn.softmax(logits) - tf.one_hot(labels, VOCABULARY)) / 15
+    np.testing.assert_allclose(tape.gradient(loss, logits), expected, atol=1e-6)
+
+
 def test_what_was_seen_of_other_labels_is_not_taken(rng):
     vectors, matrix, bias, labels = parts(rng, [5, 3])
     logits = tf.matmul(vectors, matrix[None]) + bias

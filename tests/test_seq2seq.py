@@ -5,7 +5,7 @@ import tensorflow as tf
 from helpers import disturb_weights, numbers, random_ids, run_python, slow, step_by_step, teacher_forcing
 from keras.src.saving import serialization_lib
 
-from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+from keras_attn import AttentionSeq2Seq, BahdanauStyleDotAttention, MaskedCrossEntropy, Perplexity, TokenAccuracy
 from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, MonotonicAlignment
 
 CELLS_AND_LAYERS = [("gru", 1), ("lstm", 2)]
@@ -258,6 +258,15 @@ def test_an_attention_that_two_models_are_given_is_copied(inputs):
     before = numbers(models[1](inputs[0]))
     disturb_weights(models[0], np.random.default_rng(1))
     np.testing.assert_array_equal(numbers(models[1](inputs[0])), before)
+
+
+@pytest.mark.parametrize("kind", [Attention, BahdanauStyleDotAttention])
+def test_an_attention_of_any_kind_stays_of_that_kind(inputs, kind, tmp_path):
+    model = small_model(attention=kind())
+    assert type(model.decoder.attention) is kind
+    again = saved_and_loaded(model, tmp_path)
+    assert type(again.decoder.attention) is kind
+    np.testing.assert_array_equal(numbers(again(inputs[0])), numbers(model(inputs[0])))
 
 
 def count_tables(model):

@@ -75,6 +75,16 @@ def test_it_finds_what_a_search_would_find_if_all_else_were_impossible(source, c
     )
 
 
+def test_candidates_of_padding_count_for_nothing(source, candidates):
+    model = bold_model()
+    of_padding = [[*range(4, TARGETS)], *candidates[1:]]
+    found, expected = (
+        GreedyDecoder(model, max_length=9, shortlist=Shortlist(each, TARGETS))(source)
+        for each in (of_padding, candidates)
+    )
+    assert_alike(found, expected)
+
+
 @pytest.mark.parametrize("options", [{"tied_softmax": True}, slow({"dtype": "mixed_bfloat16"})])
 def test_a_list_of_all_tokens_changes_nothing(source, options):
     model = bold_model(**options)

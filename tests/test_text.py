@@ -80,6 +80,10 @@ def test_capitals_are_lowered_only_if_asked(text):
     assert normalized(text) == plain
 
 
+def test_small_letters_are_written_in_the_same_form_as_others():
+    assert normalized("J\u030c", lower_case=True) == normalized("ǰ", lower_case=True) == "ǰ"
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_unit_normalises_as_asked(unit):
     processor = learn_text_processor(["THE CÄT"] * 5, unit, vocabulary_size=20, lower_case=True, normalization="NFD")

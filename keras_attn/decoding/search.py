@@ -73,11 +73,11 @@ class Search:
         self.constraints = Constraints(**constraints)
 
     def __call__(self, source, prefix=None):
-        source = tf.convert_to_tensor(source, tf.int32)
+        source = tf.cast(source, tf.int32)
         if prefix is None:
             prefix = tf.zeros([tf.shape(source)[0], 0], tf.int32)
         alpha = 0.0 if self.length_penalty == "average" else self.length_penalty
-        return self.search(source, tf.convert_to_tensor(prefix, tf.int32), self.width, self.count, alpha)
+        return self.search(source, tf.cast(prefix, tf.int32), self.width, self.count, alpha)
 
     def beginnings(self, batch, width):
         """Which of the places of each sentence are written to from the start: boolean `(batch, width)`."""

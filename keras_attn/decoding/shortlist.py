@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_attn.decoding.tokens import held
 from keras_attn.errors import InputError
-from keras_attn.ids import SPECIAL_TOKENS
+from keras_attn.ids import PADDING, SPECIAL_TOKENS
 
 
 class Shortlist:
@@ -17,7 +17,7 @@ class Shortlist:
 
     Args:
         candidates: for each source id a list of target ids. Those of the end token, which is part of every source, are
-            possible in every target.
+            possible in every target; those of padding count for nothing.
         target_vocabulary_size: how many target ids there are.
 
     Raises:
@@ -27,7 +27,7 @@ class Shortlist:
     """
 
     def __init__(self, candidates, target_vocabulary_size):
-        self.candidates = [list(ids) for ids in candidates]
+        self.candidates = [list(ids) if source_id != PADDING else [] for source_id, ids in enumerate(candidates)]
         self.target_vocabulary_size = target_vocabulary_size
         for source_id, ids in enumerate(self.candidates):
             if ids and not 0 <= min(ids) <= max(ids) < target_vocabulary_size:

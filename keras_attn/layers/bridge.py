@@ -80,5 +80,8 @@ class Bridge(keras.layers.Layer):
 
 def _mean(values, mask):
     """The mean of the values at the tokens, zero where there is none: `(batch, memory_units)`."""
-    mask = ops.cast(ops.expand_dims(mask, -1), ops.dtype(values))
-    return ops.sum(ops.where(mask > 0, values, 0), axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)
+    mask = ops.expand_dims(mask, -1)
+    # In float16, neither the sum over a long source nor the number of its tokens is exact.
+    total = ops.sum(ops.where(mask, ops.cast(values, "float32"), 0.0), axis=1)
+    tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
+    return ops.cast(total / ops.maximum(tokens, 1.0), ops.dtype(values))

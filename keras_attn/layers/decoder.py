@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
-from keras_attn.fused import Origin, trace_logits
+from keras_attn.fused import Origin, in_graph, trace_logits
 from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import part
 from keras_attn.layers.time import over_time
@@ -139,7 +139,8 @@ class Decoder(keras.layers.Layer):
         outputs, weights = go(embedded, state, memory, training)
         outputs = self.dropout(outputs, training=training)
         logits = self._logits(outputs)
-        trace_logits(logits, self._origin(outputs, training))
+        if in_graph():
+            trace_logits(logits, self._origin(outputs, training))
         return logits, weights
 
     def step(self, tokens, state, memory, softmax=None, barred=0.0):

@@ -11,7 +11,7 @@ class GRU(keras.layers.GRU):
     """Keras's own, but faster on a processor under TensorFlow."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not pays() or (training and self.recurrent_dropout):
+        if not pays() or self.compute_dtype == "float64" or (training and self.recurrent_dropout):
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)

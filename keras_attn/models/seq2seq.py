@@ -100,7 +100,7 @@ class AttentionSeq2Seq(keras.Model):
         elif isinstance(attention, dict):
             attention = part(attention)
         elif attention is not None:
-            attention = Attention.from_config(attention.get_config())
+            attention = type(attention).from_config(attention.get_config())
         self._arguments = {
             "source_vocabulary_size": source_vocabulary_size,
             "target_vocabulary_size": target_vocabulary_size,

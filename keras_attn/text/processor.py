@@ -53,7 +53,9 @@ class TextProcessor(tf.Module):
         texts = tf.strings.regex_replace(texts, r"[\x{200B}\x{FEFF}]", "")
         texts = self.tensorflow_text.normalize_utf8(texts, self.normalization)
         if self.lower_case:
-            texts = tf.strings.lower(texts, encoding="utf-8")
+            # Small letters may have a form of their own that their capitals lack.
+            small = tf.strings.lower(texts, encoding="utf-8")
+            texts = self.tensorflow_text.normalize_utf8(small, self.normalization)
         return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\p{Z}]+", " "))
 
     def as_written(self, texts):

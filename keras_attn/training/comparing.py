@@ -17,6 +17,7 @@ from keras_attn.tables import markdown_table
 from keras_attn.training.building import model_to_train, new_model
 from keras_attn.training.measuring import measured, with_beam
 from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
+from keras_attn.training.processor import prepare_processor
 from keras_attn.training.reporting import worth_drawing
 from keras_attn.translator import Translator
 
@@ -76,6 +77,7 @@ def compare(config, attentions, wirings, folder, overwrite=False):
         raise InputError(
             f"{folder} holds another comparison; add --overwrite to replace it, or choose another --output."
         )
+    prepare_processor(config.precision)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
