@@ -5,14 +5,13 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_attn import about
 from keras_attn.errors import InputError
-from keras_attn.files import read_json
 from keras_attn.models import AttentionSeq2Seq
 from keras_attn.models.saving import load_model
-from keras_attn.text import first_difference, text_processor_from_config
+from keras_attn.text import first_difference
 from keras_attn.training.checkpoint import EPOCHS, kept_epochs
-from keras_attn.translator import Translator
+from keras_attn.training.folder import clear, files_of_run
+from keras_attn.translator import Translator, read_texts
 
 
 def averaged(models):
@@ -74,6 +73,7 @@ def average_runs(paths, output, *, last=None, overwrite=False):
     texts = _common_texts(folders)
     average = averaged(load_model(model) for model in models)
     translator = Translator(average, *texts)
+    clear(output)
     translator.save(output)
     return translator
 
@@ -130,8 +130,11 @@ def _refuse_output(output, folders, overwrite):
         raise InputError(f"{output} is a file, but a model needs a folder; choose another --output.")
     if output.resolve() in {folder.resolve() for folder in folders}:
         raise InputError(f"{output} holds what the average is made from; choose another --output.")
-    if (output / Translator.MODEL).exists() and not overwrite:
-        raise InputError(f"{output} holds another model; add --overwrite to replace it, or choose another --output.")
+    there = files_of_run(output)
+    if there and not overwrite:
+        raise InputError(
+            f"{output} holds {there[0]} of another model; add --overwrite to replace that, or choose another --output."
+        )
 
 
 def _folders_of_texts(models):
@@ -150,18 +153,12 @@ def _common_texts(folders):
         files = " and ".join(Translator.TEXT.values())
         raise InputError(f"None of the models has {files} beside it or in the folder above; give the folder of a run.")
     first, *others = folders
-    texts = _texts(first)
+    texts = read_texts(first)
     for folder in others:
-        for side, one, other in zip(("source", "target"), texts, _texts(folder)):
+        for side, one, other in zip(("source", "target"), texts, read_texts(folder)):
             if difference := first_difference(one, other):
                 raise InputError(
                     f"The models of an average share their vocabularies, but on the {side} side of {first} and "
                     f"{folder}, {difference}; take models that were trained on the same text processors."
                 )
     return texts
-
-
-def _texts(folder):
-    about.refuse_another_format(folder)
-    files = (folder / file for file in Translator.TEXT.values())
-    return [text_processor_from_config(read_json(file)) for file in files]

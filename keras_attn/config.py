@@ -159,6 +159,7 @@ class TrainingConfig:
         0,
         metavar="N",
         minimum=0,
+        maximum=2**32 - 1,
     )
 
     # Evaluation
@@ -183,7 +184,7 @@ class TrainingConfig:
 
     def resolved(self):
         """The same with every `None` that the task decides filled in."""
-        dataset = self.dataset or (None if self.tsv or self.source else "dates")
+        dataset = "dates" if _of_dates(self) else self.dataset
         config = dataclasses.replace(self, dataset=dataset)
         config = _filled(config, **TASK_DEFAULTS["dates" if dataset == "dates" else "text"])
         subwords = config.source_unit == config.target_unit == "subwords"
@@ -204,7 +205,7 @@ class TrainingConfig:
     @property
     def task(self):
         """A short name of what is trained on, for the folder of the run."""
-        return self.dataset or pathlib.Path(self.tsv or self.target).name.split(".")[0]
+        return self.dataset or pathlib.Path(self.target if self.tsv is None else self.tsv).name.split(".")[0]
 
     def to_dict(self):
         return dataclasses.asdict(self)
@@ -321,12 +322,21 @@ def _check(flag, value, limits):
         return
     if "choices" in limits and value not in limits["choices"]:
         raise InputError(f"{flag} is {value!r}, but only {', '.join(limits['choices'])} are known.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{flag} is {value}, but it must be a finite number.")
     if "minimum" in limits and value < limits["minimum"]:
         raise InputError(f"{flag} is {value}, but it must be {limits['minimum']} or more.")
+    if "maximum" in limits and value > limits["maximum"]:
+        raise InputError(f"{flag} is {value}, but it must be {limits['maximum']} or less.")
     if "above" in limits and value <= limits["above"]:
         raise InputError(f"{flag} is {value}, but it must be above {limits['above']}.")
     if "below" in limits and value >= limits["below"]:
         raise InputError(f"{flag} is {value}, but it must be below {limits['below']}.")
+
+
+def _of_dates(config):
+    nothing_else = config.dataset is None and config.tsv is None and config.source is None
+    return nothing_else or config.dataset == "dates"
 
 
 def _check_data(config):
@@ -341,6 +351,14 @@ def _check_data(config):
         raise InputError("--test-references has answers on one side only, so --reverse cannot turn it round.")
     if len(places) > 1:
         raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
+    if config.source == config.target == "-":
+        raise InputError("--source and --target cannot both be standard input; give a file for one of them.")
+    for name in ("validation_source", "test_source", "test_references"):
+        if _of_dates(config) and getattr(config, name) is not None:
+            raise InputError(
+                f"{_flag(name)} is for pairs from files, but dates come without any; leave it out, or give --tsv or "
+                f"--source."
+            )
 
 
 def _check_model(config):

@@ -13,12 +13,13 @@ from keras_attn.errors import InputError
 
 _DARK_PAPER, _DARK_INK = "#15171b", "#e6e6e6"
 _DARK = {
+    "text.parse_math": False,  # dollar signs are tokens like others
     **{f"{part}.facecolor": _DARK_PAPER for part in ("figure", "axes", "savefig")},
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _DARK_INK),
     "grid.color": "#3a3d44",
     "image.cmap": "keras_attn_dark",
 }
-_LIGHT = {"image.cmap": "Blues"}
+_LIGHT = {"text.parse_math": False, "image.cmap": "Blues"}
 
 matplotlib.colormaps.register(
     LinearSegmentedColormap.from_list("keras_attn_dark", [_DARK_PAPER, "#1f4e79", "#4a90d9", "#d6e8ff"]), force=True

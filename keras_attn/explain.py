@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_attn import functional
 from keras_attn.errors import InputError
-from keras_attn.ids import NEVER_WRITTEN, START, UNKNOWN
+from keras_attn.ids import NEVER_WRITTEN, START
 from keras_attn.tables import text_width, visible
 
 # Scores without weights of their own, which need nothing but query and keys.
@@ -203,9 +203,8 @@ def head_weights(translator, translation):
     attention = getattr(translator.model, "decoder", None) and translator.model.decoder.attention
     if attention is None or attention.heads == 1:
         return np.asarray(translation.attention)[None]
-    source = _ids(translator.source_text, translation.source_tokens)
-    tokens = _ids(translator.target_text, translation.tokens)
-    looks = _looks(translator.model, ops.convert_to_tensor([source], "int32"), tokens)
+    source = translation.source_ids
+    looks = _looks(translator.model, ops.convert_to_tensor([source], "int32"), translation.ids)
     weights = [ops.convert_to_numpy(weights[0, :, 0]) for _, _, _, weights, _ in looks]
     return np.array(weights, "float32").reshape(-1, attention.heads, len(source)).swapaxes(0, 1)
 
@@ -274,7 +273,7 @@ def _array(name, given, dimensions):
         array = np.asarray(given, "float64")
     except (TypeError, ValueError):
         array = None
-    if array is None or array.ndim != dimensions or not array.size:
+    if array is None or array.ndim != dimensions or not array.size or not np.isfinite(array).all():
         shape = "a vector of numbers" if dimensions == 1 else "a row of numbers for each source position"
         raise InputError(f"{name} is {given!r}, but it must be {shape}.")
     return array
@@ -283,11 +282,6 @@ def _array(name, given, dimensions):
 def _tokens(processor, ids):
     tokens = processor.to_tokens(ops.convert_to_tensor(ids, "int32")[None]) if len(ids) else []
     return [token.decode() for row in np.array(tokens) for token in row]
-
-
-def _ids(processor, tokens):
-    numbers = {token: number for number, token in enumerate(processor.tokens)}
-    return [numbers.get(token, UNKNOWN) for token in tokens]
 
 
 def _candidates(processor, logits):

@@ -1,5 +1,6 @@
 """A SavedModel that needs neither this package nor Keras: strings in, translations out."""
 
+import copy
 import json
 import pathlib
 import tempfile
@@ -9,6 +10,7 @@ import tensorflow as tf
 from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.decoding import BeamSearch
+from keras_attn.decoding.search import Search
 from keras_attn.ids import SPECIAL_TOKENS
 from keras_attn.warmup import write_warmup
 
@@ -17,6 +19,12 @@ _WIDTH, _LENGTH_PENALTY = 5, 1.0
 
 # As many as a sentence has; enough to make TensorFlow set everything up.
 _WARMUP_TOKENS = 20
+
+# What `serving_default` and `beam` answer, see `StringModel.translate`.
+_ANSWERS = (
+    *("translations", "tokens", "scores", "log_probabilities", "token_log_probabilities", "attention"),
+    "source_tokens",
+)
 
 _TEXTS = tf.TensorSpec([None], tf.string, name="texts")
 _TARGETS = tf.TensorSpec([None], tf.string, name="targets")
@@ -81,7 +89,7 @@ def _signatures(translator):
     @tf.function(input_signature=[_TEXTS], autograph=False)
     def serving_default(texts):
         found = strings.translate(texts, translator.search)
-        return {name: tensor if name == "source_tokens" else tensor[:, 0] for name, tensor in found.items()}
+        return {name: found[name] if name == "source_tokens" else found[name][:, 0] for name in _ANSWERS}
 
     @tf.function(input_signature=[_TEXTS], autograph=False)
     def translate(texts):
@@ -108,12 +116,24 @@ def _signatures(translator):
 
 
 def _beam_of(translator):
-    """The translator's own search, or one like it, with a length penalty that is a number."""
+    """The translator's own search, or a beam as like it as can be, with a length penalty that is a number."""
     search = translator.search
-    if isinstance(search, BeamSearch) and search.length_penalty != "average":
-        return search
-    alike = {"max_length": search.max_length, "shortlist": search.shortlist}
-    return BeamSearch(translator.model, width=_WIDTH, length_penalty=_LENGTH_PENALTY, **alike)
+    if isinstance(search, BeamSearch):
+        beam = copy.copy(search)
+        if beam.length_penalty == "average":
+            beam.length_penalty = _LENGTH_PENALTY
+        return beam
+    beam = BeamSearch(
+        translator.model,
+        _WIDTH,
+        length_penalty=_LENGTH_PENALTY,
+        max_length=search.max_length,
+        shortlist=search.shortlist,
+    )
+    if isinstance(search, Search):
+        beam.width, beam.count = max(_WIDTH, search.count), search.count
+        beam.coverage_penalty, beam.constraints = search.coverage_penalty, search.constraints
+    return beam
 
 
 def _beam_signature(strings, beam_search):
@@ -141,7 +161,8 @@ def _beam_signature(strings, beam_search):
             no_prefix = tf.zeros([tf.shape(source)[0], 0], tf.int32)
             return beam_search.search(source, no_prefix, width, n, length_penalty)
 
-        return strings.translate(texts, search)
+        found = strings.translate(texts, search)
+        return {name: found[name] for name in _ANSWERS}
 
     return beam
 

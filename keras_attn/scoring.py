@@ -1,6 +1,7 @@
 """N-best lists, put in another order by what a model thinks of each target."""
 
 import itertools
+import math
 from typing import NamedTuple
 
 from keras_attn.errors import InputError
@@ -37,9 +38,12 @@ def read_n_best(lines, name="the n-best list"):
     for number, line in enumerate(lines, 1):
         try:
             index, text, *_, score = (part.strip() for part in line.split("|||"))
-            yield Candidate(int(index), text, float(score))
+            candidate = Candidate(int(index), text, float(score))
+            if not math.isfinite(candidate.score):
+                raise ValueError
         except ValueError:
             raise InputError(f"{name}, line {number} is not INDEX ||| TEXT ||| SCORE, but {line!r}.") from None
+        yield candidate
 
 
 def rescore(translator, sources, candidates, weight=1.0):

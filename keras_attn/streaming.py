@@ -90,6 +90,10 @@ class GrowingFile:
 
     def _noted(self):
         note = files.read_json(self.note)
+        if not (
+            isinstance(note.get("settings"), dict) and {int} == {type(note.get(name)) for name in ("done", "bytes")}
+        ):
+            raise InputError(f"{self.note} does not say how far {self.part} is; begin anew with --overwrite.")
         length = self.part.stat().st_size if self.part.exists() else 0
         if length < note["bytes"]:
             raise InputError(

@@ -45,9 +45,11 @@ class StringModel(tf.Module):
             without the end token; shorter rows end in empty strings. `scores`, `log_probabilities`: float32
             `(batch, count)`, what the targets are ranked by, and their log-probabilities in nats, the end token's
             included. `token_log_probabilities`: float32 `(batch, count, target_length)`. `attention`: float32
-            `(batch, count, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`.
+            `(batch, count, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`. `ids`,
+            `source_ids`: int32, those of the tokens. `found`: boolean `(batch, count)`, false for a place that the search
+            left empty.
         """
-        source = self._read(texts)
+        source = at_least_one_column(self._read(texts))
         found = search(source)
         real = (found.tokens != PADDING) & (found.tokens != END)
         # An empty batch has the lowest integer as its maximum.
@@ -64,6 +66,9 @@ class StringModel(tf.Module):
             "token_log_probabilities": tf.where(real, found.token_log_probabilities[:, :, :length], 0.0),
             "attention": attention,
             "source_tokens": self.source_text.to_tokens(source),
+            "ids": ids,
+            "source_ids": source,
+            "found": tf.reduce_any(found.tokens != PADDING, axis=2),
         }
 
     def force(self, texts, targets):
@@ -77,7 +82,8 @@ class StringModel(tf.Module):
             strings. `log_probabilities`: float32 `(batch,)`, of the whole target, its end token included, in nats.
             `perplexities`: float32 `(batch,)`, `exp` of the mean surprise of a token, the end token included.
             `token_log_probabilities`: float32 `(batch, target_length)`. `attention`: float32
-            `(batch, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`.
+            `(batch, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`. `ids`, `source_ids`:
+            int32, those of the tokens.
         """
         source = at_least_one_column(self._read(texts))
         given, asked = map(at_least_one_column, target_ids(self.target_text, targets))
@@ -88,13 +94,16 @@ class StringModel(tf.Module):
         # The end token of the longest is in the last column.
         asked = asked[:, :-1]
         real = (asked != PADDING) & (asked != END)
+        ids = tf.where(real, asked, PADDING)
         return {
-            "tokens": self.target_text.to_tokens(tf.where(real, asked, PADDING)),
+            "tokens": self.target_text.to_tokens(ids),
             "log_probabilities": total,
             "perplexities": tf.exp(-total / tokens),
             "token_log_probabilities": tf.where(real, gains[:, :-1], 0.0),
             "attention": tf.where(real[:, :, None], attention[:, :-1], 0.0),
             "source_tokens": self.source_text.to_tokens(source),
+            "ids": ids,
+            "source_ids": source,
         }
 
     # This and `_write` are functions of their own so that they are traced, saved and loaded once, whoever calls them.

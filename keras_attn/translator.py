@@ -14,6 +14,7 @@ from keras_attn import about, files
 from keras_attn.built_in import folder_of
 from keras_attn.decoding import Ensemble, GreedyDecoder
 from keras_attn.errors import InputError
+from keras_attn.ids import UNKNOWN
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
@@ -35,6 +36,8 @@ class Translation(NamedTuple):
         token_log_probabilities: float32 `(len(tokens),)`; what is missing to `log_probability` is the end token's.
         attention: float32 `(len(tokens), len(source_tokens))`, each row adding up to one where the alignment
             is global.
+        ids, source_ids: int32 `(len(tokens),)` and `(len(source_tokens),)`, those of the tokens; the unknown token's where
+            another was written for it.
     """
 
     text: str
@@ -44,6 +47,8 @@ class Translation(NamedTuple):
     log_probability: float
     token_log_probabilities: Any
     attention: Any
+    ids: Any
+    source_ids: Any
 
     @property
     def perplexity(self):
@@ -90,7 +95,8 @@ class Translator:
         self.target_text = target_text
         self.batch_size = batch_size
         if "forbidden" in options:
-            options["forbidden"] = [_token_id(token, target_text) for token in options["forbidden"]]
+            ids = (_token_ids(token, target_text) for token in options["forbidden"])
+            options["forbidden"] = [*itertools.chain.from_iterable(ids)]
         if isinstance(options.get("shortlist"), dict):
             options["shortlist"] = shortlist_of(options["shortlist"], source_text, target_text)
         self.search = search(model, **options)
@@ -130,7 +136,16 @@ class Translator:
         if isinstance(self.search, GreedyDecoder):
             raise InputError("Greedy search takes no prefix; use BeamSearch, of width 1 to be greedy.")
         prefixes = _strings(prefixes, "Prefix")
+        self._refuse_unknown_in(prefixes)
         return self._in_batches(self._translate_batch, texts, [texts, _as_many(prefixes, texts, "prefixes")])
+
+    def _refuse_unknown_in(self, prefixes):
+        unknown = tf.reduce_any(self.target_text.to_ids(tf.constant(prefixes, tf.string)) == UNKNOWN, axis=1).numpy()
+        if unknown.any():
+            raise InputError(
+                f"No target can begin with {prefixes[unknown.argmax()]!r}, as the target has no token for a part of it; "
+                f"leave that out."
+            )
 
     def stream(self, texts, prefix=None, window=WINDOW):
         """Translates any number of texts in constant memory.
@@ -194,13 +209,14 @@ class Translator:
         texts = tf.constant(texts)
         found = self._translate_tensor(texts) if prefixes is None else self._translate_tensor_from(texts, prefixes)
         found = {name: tensor.numpy() for name, tensor in found.items()}
-        for row, source_tokens in enumerate(found.pop("source_tokens")):
-            hypotheses = [
-                _translation(source_tokens=source_tokens, **{name: rows[row, place] for name, rows in found.items()})
-                for place in range(found["scores"].shape[1])
+        of_source = {name: found.pop(name) for name in ("source_tokens", "source_ids")}
+        for row, filled in enumerate(found.pop("found")):
+            source = {name: rows[row] for name, rows in of_source.items()}
+            yield [
+                _translation(**source, **{name: rows[row, place] for name, rows in found.items()})
+                for place, is_filled in enumerate(filled)
+                if is_filled or place == 0
             ]
-            # A place that the search left empty has neither tokens nor the probability of an end.
-            yield [hypotheses[0], *(each for each in hypotheses[1:] if each.log_probability < 0)]
 
     def _score_batch(self, texts, targets):
         scored = {
@@ -225,7 +241,7 @@ class Translator:
 
         Returns:
             float32 `(heads, len(tokens), len(source_tokens))`. An ensemble and a model without attention count as one
-            head. A token that was written for an unknown one counts as itself where the vocabulary has it.
+            head.
         """
         from keras_attn.explain import head_weights
 
@@ -233,6 +249,8 @@ class Translator:
 
     def save(self, folder):
         """Writes `model.keras`, `source_text.json`, `target_text.json` and `about.json` into a folder, for `load`."""
+        if isinstance(self.model, Ensemble):
+            raise InputError("An ensemble is no model of its own; save each of its models, or export them together.")
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, file in self.TEXT.items():
@@ -286,14 +304,29 @@ def read_folder(folder):
     for file in (Translator.MODEL, *Translator.TEXT.values()):
         if not (folder / file).is_file():
             raise InputError(f"{folder} has no {file}; give a folder that Translator.save or train.py wrote.")
+    texts = read_texts(folder)
+    return load_model(folder / Translator.MODEL), texts
+
+
+def read_texts(folder):
+    """The two text processors alone."""
     about.refuse_another_format(folder)
-    texts = (text_processor_from_config(files.read_json(folder / file)) for file in Translator.TEXT.values())
-    return load_model(folder / Translator.MODEL), tuple(texts)
+    return tuple(text_processor_from_config(files.read_json(folder / file)) for file in Translator.TEXT.values())
 
 
-def _translation(translations, tokens, source_tokens, scores, log_probabilities, token_log_probabilities, attention):
+def _translation(
+    translations,
+    tokens,
+    source_tokens,
+    scores,
+    log_probabilities,
+    token_log_probabilities,
+    attention,
+    ids,
+    source_ids,
+):
     """A `Translation` from a row of what the graph gives."""
-    rows, columns = np.count_nonzero(tokens != b""), np.count_nonzero(source_tokens != b"")
+    rows, columns = np.count_nonzero(ids), np.count_nonzero(source_ids)
     return Translation(
         translations.decode(),
         [token.decode() for token in tokens[:rows]],
@@ -302,6 +335,8 @@ def _translation(translations, tokens, source_tokens, scores, log_probabilities,
         float(log_probabilities),
         token_log_probabilities[:rows],
         attention[:rows, :columns],
+        ids[:rows],
+        source_ids[:columns],
     )
 
 
@@ -314,6 +349,8 @@ def _windows(elements, size):
 
 
 def _strings(texts, what):
+    if isinstance(texts, str):
+        raise InputError(f"{what} is the string {texts!r}, but there must be a list of strings; put it into one.")
     texts = list(texts)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
@@ -327,12 +364,17 @@ def _as_many(others, texts, name):
     return others
 
 
-def _token_id(token, processor):
+def _token_ids(token, processor):
+    """Those that a token stands for: its own, or all that people read as it (a comma with and without a space beside it)."""
     if not isinstance(token, str):
-        return token
-    if token not in processor.tokens:
+        return [token]
+    read_as = processor.to_tokens(tf.range(processor.vocabulary_size)).numpy().tolist()
+    found = [
+        id_ for id_, names in enumerate(zip(processor.tokens, read_as)) if token in names or token.encode() in names
+    ]
+    if not found:
         raise InputError(f"{token!r} cannot be forbidden: the target has no such token.")
-    return processor.tokens.index(token)
+    return found
 
 
 def _refuse_other_sizes(model, source_text, target_text):

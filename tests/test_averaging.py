@@ -179,12 +179,21 @@ def test_another_model_is_kept_unless_it_may_be_overwritten(run, models, text, t
     folder = tmp_path / "another"
     Translator(models[2], text, text).save(folder)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="another holds another model; add --overwrite"):
+    (folder / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="another holds metrics.json of another model; add --overwrite"):
         average_runs([run], folder)
     assert_weights(Translator.load(folder).model, models[2].get_weights())
     average_runs([run], folder, overwrite=True)
     assert_weights(Translator.load(folder).model, models[0].get_weights())
     assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "metrics.json").exists()  # which was of the other model
+
+
+def test_text_processors_without_a_model_are_kept_too(run, tmp_path):
+    (tmp_path / "source_text.json").write_text("mine")
+    with pytest.raises(InputError, match="holds source_text.json of another model"):
+        average_runs([run], tmp_path)
+    assert (tmp_path / "source_text.json").read_text() == "mine"
 
 
 def test_what_is_averaged_is_not_overwritten(run):

@@ -108,6 +108,28 @@ def test_every_signature_gives_the_same_where_this_package_cannot_be_imported(ex
 
 
 @pytest.mark.slow
+def test_no_texts_have_no_answers_where_unknown_tokens_are_replaced_too(tmp_path):
+    untrained_translator(max_length=20, replace_unknown="copy").export(tmp_path / "export")
+    serve = tf.saved_model.load(tmp_path / "export").signatures["serving_default"]
+    assert serve(texts=tf.constant([], tf.string))["translations"].shape == (0,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "search, options",
+    [(BeamSearch, {"width": 3, "length_penalty": "average"}), (Sampling, {}), (BeamSearch, {"width": 3})],
+)
+def test_the_beam_keeps_what_the_translator_was_told(search, options, tmp_path):
+    plain = untrained_translator(max_length=20)
+    parts = plain.model, plain.source_text, plain.target_text
+    told = Translator(*parts, search=search, count=2, forbidden=["a"], min_length=3, max_length=9, **options)
+    told.export(tmp_path / "export")
+    loaded = tf.saved_model.load(tmp_path / "export")
+    found = loaded.beam(tf.constant(["ab cd", "d"]))["tokens"].numpy()
+    assert found.shape[:2] == (2, 2) and b"a" not in found and (found[:, :, 2] != b"").all()
+
+
+@pytest.mark.slow
 def test_it_serves_batches_of_any_size_and_none(loaded):
     served = loaded.signatures["serving_default"]
     for size in (0, 1, 5):

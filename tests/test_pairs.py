@@ -28,7 +28,7 @@ def file(folder, content, name="pairs.tsv"):
         (b"\na\tb\n\n \r\nc\td\n\n", [("a", "b"), ("c", "d")]),
         ("한국어\t日本語\n".encode(), [("한국어", "日本語")]),
         ("a\u2028b\u0085c\td\x0b\n".encode(), [("a\u2028b\u0085c", "d\x0b")]),
-        (b"a\t\n\tb\n", [("a", ""), ("", "b")]),
+        (b"a\t\n\tb\n\t\n", [("a", ""), ("", "b"), ("", "")]),
         (b'"a\tb"\n', [('"a', 'b"')]),
     ],
 )

@@ -206,3 +206,9 @@ def test_tokens_of_a_line_do_not_touch_each_other():
 def test_lines_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(2, 2\)"):
         plot_alignment(np.ones((2, 3)), ["a", "b"], ["x", "y"])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_dollar_signs_are_tokens_and_no_mathematics(tmp_path, dark):
+    plot_attention(np.ones((1, 1)), ["$^$"], ["$_$"], path=tmp_path / "a.png", dark=dark)
+    assert (tmp_path / "a.png").stat().st_size > 0

@@ -191,6 +191,13 @@ def test_an_existing_part_is_kept_unless_told_what_to_do_with_it(part):
         GrowingFile(part, {"beam": 5, "model": ["a"]})
 
 
+@pytest.mark.parametrize("note", ["{}", '{"done": "1", "bytes": 0, "settings": {}}'])
+def test_a_note_that_says_nothing_is_refused(part, note):
+    part.with_name("out.txt.part.json").write_text(note)
+    with pytest.raises(InputError, match="does not say how far .* is; begin anew with --overwrite"):
+        GrowingFile(part, {}, resume=True)
+
+
 def test_an_overwritten_part_begins_anew(part):
     write(part, n_best, settings={"beam": 4}, overwrite=True)
     assert part.read_bytes() == expected(n_best) and names(part.parent) == ["out.txt"]

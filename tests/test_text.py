@@ -376,3 +376,9 @@ def test_an_unknown_token_can_be_written_as_something_else(processor):
     (text,) = strings(processor.to_text(tf.constant([row]), tf.constant([instead])))
     first, last = strings(processor.to_text(tf.constant([one, two])))
     assert re.fullmatch(f"{first} ?New ?{last}", text)
+
+
+def test_subwords_are_learned_from_lines_that_are_too_long_for_sentencepiece():
+    pytest.importorskip("sentencepiece")
+    (pieces,) = learn_text_processor(["ab cd " * 20_000], "subwords", vocabulary_size=20).to_ids(["ab cd"])
+    assert UNKNOWN not in pieces

@@ -1,6 +1,7 @@
 import random
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from helpers import run_python, slow
@@ -8,7 +9,16 @@ from helpers import run_python, slow
 pytest.importorskip("tensorflow_text")
 
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, InputError, Translator, learn_text_processor
+from keras_attn import (
+    AttentionSeq2Seq,
+    BeamSearch,
+    Ensemble,
+    InputError,
+    Sampling,
+    Translator,
+    learn_text_processor,
+)
+from keras_attn.ids import END
 
 TEXTS = ["ab cd", "b", "", "dcba dcba dcba", "🙂 ?", "a\tb", "  ", "é" * 30]
 
@@ -205,6 +215,37 @@ def test_an_option_that_makes_no_sense_is_refused(translator, options, sentence)
 
 
 @pytest.mark.slow
+def test_what_is_certain_is_found_as_well():
+    sure = untrained_translator()
+    sure.model.decoder.logits.bias.assign(60 * keras.ops.one_hot(END, sure.target_text.vocabulary_size))
+    parts = sure.model, sure.source_text, sure.target_text
+    found = Translator(*parts, search=Sampling, count=3).n_best(["ab"])[0]
+    assert [(each.text, each.log_probability) for each in found] == [("", 0.0)] * 3
+
+
+def test_a_mark_is_forbidden_in_every_place():
+    text = learn_text_processor(["ab, cd ab , cd"], "words")
+    model = AttentionSeq2Seq(text.vocabulary_size, text.vocabulary_size, units=8)
+    search = Translator(model, text, text, search=BeamSearch, width=2, forbidden=[","]).search
+    assert [text.tokens[each] for each in search.constraints.forbidden] == [
+        token for token in text.tokens if token.strip("￭") == ","
+    ]
+    assert len(search.constraints.forbidden) == 2
+
+
+def test_a_string_in_the_place_of_a_list_is_refused(translator):
+    for call in (translator.translate, translator.n_best, lambda text: translator.score(text, ["a"])):
+        with pytest.raises(InputError, match="is the string 'ab', but there must be a list of strings"):
+            call("ab")
+
+
+def test_an_ensemble_is_not_saved_as_one_model(translator, tmp_path):
+    parts = translator.source_text, translator.target_text
+    with pytest.raises(InputError, match="save each of its models"):
+        Translator(Ensemble([translator.model]), *parts).save(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_forbidden_token_is_never_written(translator):
     parts = translator.model, translator.source_text, translator.target_text
     letters = set("".join(translator(TEXTS)))

@@ -25,9 +25,7 @@ def add_options(command):
     )
     add_models(command)
     add_output(command, "the picture: .png, .svg, .pdf, a page .html, or the decoding step by step .gif")
-    command.add_argument(
-        "--html", dest="output", type=_page, metavar="FILE.html", help="the same as --output FILE.html"
-    )
+    command.add_argument("--html", type=_page, metavar="FILE.html", help="the same as --output FILE.html")
     command.add_argument("--lines", action="store_true", help="lines between the sentences instead of a heatmap")
     command.add_argument(
         "--margins",
@@ -45,6 +43,10 @@ def _page(path):
 
 
 def run(options):
+    if options.html is not None:
+        if options.output is not None:
+            raise InputError("--html and --output both say where the picture goes; give one of them.")
+        options.output = options.html
     if not options.output:
         raise InputError("The picture needs a place; add --output FILE, such as attention.png or attention.html.")
     refuse_no_picture(options.output, (".png", ".svg", ".pdf", ".html", ".gif"))

@@ -80,7 +80,7 @@ def pairs_of(options):
         raise InputError("The pairs come from --tsv, or from --source and --target; give one of the two.")
     if options.source == options.target == "-":
         raise InputError("--source and --target cannot both be standard input; give a file for one of them.")
-    return iterate_tsv(options.tsv) if options.tsv else iterate_parallel(options.source, options.target)
+    return iterate_tsv(options.tsv) if options.tsv is not None else iterate_parallel(options.source, options.target)
 
 
 def translator_of(options, **more):
@@ -95,6 +95,8 @@ def translator_of(options, **more):
 def as_json(translation, **more):
     """A `Translation` as a line of JSON."""
     fields = translation._asdict()
+    for name in ("ids", "source_ids"):
+        del fields[name]
     for name in ("token_log_probabilities", "attention"):
         fields[name] = fields[name].tolist()
     return json.dumps(fields | more, ensure_ascii=False)

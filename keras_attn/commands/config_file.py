@@ -54,11 +54,11 @@ def _with_hyphens(options):
 
 
 def _read(path):
-    read = _READERS.get(pathlib.Path(path).suffix)
+    read = _READERS.get(pathlib.Path(path).suffix.lower())
     if read is None:
         raise InputError(f"{path} is no configuration; give a .toml, .yaml or .json file.")
     try:
-        options = read(pathlib.Path(path).read_text(encoding="utf-8"))
+        options = read(pathlib.Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except ImportError:

@@ -83,6 +83,8 @@ def run(options):
         from keras_attn.evaluation import normalized_references
 
         references = normalized_references(references, answers.processor)
+        if baseline:
+            (baseline,) = zip(*normalized_references([[text] for text in baseline], answers.processor))
         split = _tokenizer(answers.processor, answers.texts, *references, baseline or [])
     preset = options.preset or (trained.measures if trained else answers.preset)
     tokenizer = options.bleu_tokenizer or (trained or TrainingConfig).bleu_tokenizer

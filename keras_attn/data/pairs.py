@@ -68,7 +68,7 @@ def stream_tsv(path):
 def iterate_tsv(path):
     """The same once, one pair after the other; an empty file has none."""
     for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
+        if not line.strip() and "\t" not in line:
             continue
         source, tab, rest = line.partition("\t")
         if not tab:

@@ -1,6 +1,7 @@
 """What a target must or must not hold, whatever the search."""
 
 import copy
+import math
 
 import tensorflow as tf
 
@@ -32,7 +33,7 @@ class Constraints:
         for name, value in (("min_length", min_length), ("no_repeat_ngram", no_repeat_ngram)):
             if value < 0:
                 raise InputError(f"{name} is {value}, but it must be 0 or more.")
-        if repetition_penalty <= 0:
+        if not 0 < repetition_penalty < math.inf:
             raise InputError(f"repetition_penalty is {repetition_penalty}, but it must be above 0.")
         if END in forbidden:
             raise InputError(

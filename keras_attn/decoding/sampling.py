@@ -1,5 +1,7 @@
 """Sampling: targets as the model would say them, not the most probable ones."""
 
+import math
+
 import tensorflow as tf
 
 from keras_attn.decoding.search import Search
@@ -31,12 +33,14 @@ class Sampling(Search):
 
     def __init__(self, model, count=1, temperature=1.0, top_k=None, top_p=1.0, seed=0, **options):
         super().__init__(model, width=count, count=count, **options)
-        if temperature <= 0:
+        if not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature}, but it must be above 0.")
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k is {top_k}, but it must be 1 or more.")
         if not 0 < top_p <= 1:
             raise InputError(f"top_p is {top_p}, but it must be above 0 and at most 1.")
+        if not 0 <= seed < 2**31:
+            raise InputError(f"seed is {seed}, but it must be from 0 to {2**31 - 1}.")
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p

@@ -1,6 +1,7 @@
 """The loop that beam search and sampling share: several targets side by side for each source."""
 
 import copy
+import math
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -269,7 +270,7 @@ def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty,
             raise InputError(f"{name} is {value}, but it must be 1 or more.")
     if count > width:
         raise InputError(f"count is {count}, but a beam of width {width} finds no more than that; widen it.")
-    if length_penalty != "average" and (isinstance(length_penalty, str) or length_penalty < 0):
+    if length_penalty != "average" and (isinstance(length_penalty, str) or not 0 <= length_penalty < math.inf):
         raise InputError(f"length_penalty is {length_penalty!r}, but it must be 0 or more, or 'average'.")
-    if coverage_penalty < 0:
+    if not 0 <= coverage_penalty < math.inf:
         raise InputError(f"coverage_penalty is {coverage_penalty}, but it must be 0 or more.")

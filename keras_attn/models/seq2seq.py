@@ -1,5 +1,6 @@
 """Encoder, bridge and decoder as one `keras.Model`."""
 
+import math
 from collections.abc import Mapping
 
 import keras
@@ -273,5 +274,11 @@ def _refuse_what_does_not_fit(arguments):
             f"tied_embeddings needs one vocabulary for source and target, but they have {sizes[0]} and {sizes[1]} ids; "
             f"learn one from both sides, or leave it out."
         )
+    if arguments["bidirectional"] not in (True, False, "first", None):
+        raise InputError(
+            f"bidirectional is {arguments['bidirectional']!r}, but only True, False, 'first' and None are known."
+        )
+    if not 0 <= arguments["coverage_loss"] < math.inf:
+        raise InputError(f"coverage_loss is {arguments['coverage_loss']}, but it must be 0 or more.")
     if arguments["coverage_loss"] and arguments["attention"] is None:
         raise InputError("coverage_loss needs attention weights, but wiring='none' has none; leave one of them out.")

@@ -68,7 +68,7 @@ class SubwordProcessor(TextProcessor):
         """
         normalizer = TextProcessor(**options)
         lines = (line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line)
-        lines = _drawn(lines, _TRAINING_LINES)
+        lines = [_cut(line) for line in _drawn(lines, _TRAINING_LINES)]
         if not lines:
             raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
         if vocabulary_size is None:
@@ -117,6 +117,11 @@ def _drawn(lines, count):
         elif (place := rng.randrange(number + 1)) < count:
             kept[place] = line
     return kept
+
+
+def _cut(line):
+    """As much of a line of bytes as SentencePiece reads; it would leave the whole of it out."""
+    return line[:_LONGEST_TRAINING_LINE_BYTES].decode(errors="ignore").encode()
 
 
 def _train(lines, vocabulary_size):

@@ -101,7 +101,7 @@ def compare(config, attentions, wirings, folder, overwrite=False):
         files.write_text(folder / TABLE, table(rows) + "\n")
     if panels:
         plot_attention_grid(panels, folder / PICTURE)
-    print(f"\n{table(rows)}\n\nIn {folder}: {RESULTS}, {TABLE} and {PICTURE}")
+    print(f"\n{table(rows)}\n\nIn {folder}: {', '.join([RESULTS, TABLE, *([PICTURE] if panels else [])])}")
     return rows
 
 

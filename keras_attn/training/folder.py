@@ -6,20 +6,21 @@ import shutil
 from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.errors import InputError
+from keras_attn.text import first_difference
 from keras_attn.training.checkpoint import EPOCHS
-from keras_attn.translator import Translator
+from keras_attn.translator import Translator, read_texts
 
 CONFIG, METRICS, CHECKPOINT, EXPORT, LOSS = "config.json", "metrics.json", "checkpoint", "saved_model", "loss.png"
 PICTURES = ("attention.png", "attention-2.png", "attention-3.png")
 
-# Everything that a run may leave; --overwrite deletes these and nothing else.
+# Everything that a run may leave.
 _WRITTEN = (CONFIG, METRICS, CHECKPOINT, EPOCHS, EXPORT, LOSS, *PICTURES, *Translator.FILES)
 
 
 def refuse_another_run(folder, overwrite, resume):
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, but a run needs a folder; choose another --output.")
-    there = [name for name in _WRITTEN if (folder / name).exists()]
+    there = files_of_run(folder)
     if there and not (overwrite or resume):
         raise InputError(
             f"{folder} holds another run ({there[0]}); add --resume to go on with it or --overwrite to delete it, or "
@@ -27,11 +28,32 @@ def refuse_another_run(folder, overwrite, resume):
         )
 
 
+def refuse_other_texts(folder, texts):
+    """Raises an `InputError` where these text processors are not those that the run in the folder began with."""
+    saved = read_texts(folder)
+    for side, before, now in zip(("source", "target"), saved, texts):
+        if difference := first_difference(before, now):
+            raise InputError(
+                f"The pairs are not those that the run in {folder} began with: on the {side} side, {difference}; bring them "
+                f"back, or train anew with another --output."
+            )
+
+
+def files_of_run(folder):
+    """The names of all that lies there and that a run may have left."""
+    return [name for name in _WRITTEN if (folder / name).exists()]
+
+
+def clear(folder):
+    """Deletes these, and nothing else."""
+    for name in files_of_run(folder):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def begin(folder, config):
     """Leaves nothing of an earlier run in the folder but the configuration of the new one."""
-    for name in _WRITTEN:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    clear(folder)
     record = {"task": config.task, "train": config.to_dict(), "versions": versions()}
     files.write_text(folder / CONFIG, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 

@@ -26,9 +26,9 @@ def load_parts(config):
     given = {
         part: list(turn(read_parallel(*_files(config, f"{part}_source", f"{part}_target"))))
         for part in ("validation", "test")
-        if getattr(config, f"{part}_source")
+        if getattr(config, f"{part}_source") is not None
     }
-    if config.test_references:
+    if config.test_references is not None:
         given["test"] = read_references(*_files(config, "test_references"))
     # Turned before it is split: what must not be in two parts is the sentence that the model reads.
     every = _pairs(config)
@@ -51,8 +51,8 @@ def _pairs(config):
     """All pairs that the configuration names but those of the dates, to go through again and again."""
     if config.dataset:
         return download_pairs(config.dataset)
-    files = _files(config, "tsv") if config.tsv else _files(config, "source", "target")
-    pairs = (stream_tsv if config.tsv else stream_parallel)(*files)
+    files = _files(config, "source", "target") if config.tsv is None else _files(config, "tsv")
+    pairs = (stream_parallel if config.tsv is None else stream_tsv)(*files)
     return list(pairs) if "-" in files else pairs  # what standard input says, it says only once
 
 

@@ -19,7 +19,16 @@ from keras_attn.training.checkpoint import (
     MovingAverages,
     ResumedEarlyStopping,
 )
-from keras_attn.training.folder import CHECKPOINT, EXPORT, LOSS, METRICS, PICTURES, begin, refuse_another_run
+from keras_attn.training.folder import (
+    CHECKPOINT,
+    EXPORT,
+    LOSS,
+    METRICS,
+    PICTURES,
+    begin,
+    refuse_another_run,
+    refuse_other_texts,
+)
 from keras_attn.training.measuring import measured, with_beam
 from keras_attn.training.monitoring import DecodedQuality
 from keras_attn.training.preparing import batches_of, learn_texts, load_parts, sources_and_references
@@ -61,6 +70,7 @@ def train(config, folder, overwrite=False, resume=False):
     checkpoint = Checkpoint(folder / CHECKPOINT)
     epochs_done = checkpoint.epochs_done
     if epochs_done:
+        refuse_other_texts(folder, texts)
         model = checkpoint.load_model()
     else:
         model = model_to_train(config, texts, len(training))

@@ -98,5 +98,7 @@ def test_references_are_written_as_the_model_writes(run, translator):
     pytest.importorskip("rapidfuzz")
     wide = str.maketrans("0123456789", "０１２３４５６７８９")
     write("wide.tsv", [f"{source}\t{target.translate(wide)}" for source, target in zip(SOURCES, translator(SOURCES))])
-    run("evaluate --model runs/dates --tsv wide.tsv --json figures.json")
-    assert json.loads(pathlib.Path("figures.json").read_text())["results"]["exact_match"] == 1
+    write("baseline.txt", [target.translate(wide) for target in translator(SOURCES)])
+    run("evaluate --model runs/dates --tsv wide.tsv --baseline baseline.txt --json figures.json --samples 10")
+    found = json.loads(pathlib.Path("figures.json").read_text())
+    assert found["results"]["exact_match"] == found["baseline"]["results"]["exact_match"] == 1

@@ -104,7 +104,7 @@ def contents():
         ("explain --model runs/dates --model runs/dates-2 x", "One model is explained at a time, but these are 2"),
         ("average runs/dates --last 9 --output new", "--last is 9, but runs/dates holds 3 kept epochs"),
         ("average runs/dates --last 0 --output new", "--last is 0, but it must be 1 or more"),
-        ("average runs/dates runs/dates-2 --output runs/other", "runs/other holds another model; add --overwrite"),
+        ("average runs/dates runs/dates-2 --output runs/other", "runs/other holds config.json of another model; add"),
         ("average runs/dates --output answers.txt", "answers.txt is a file, but a model needs a folder"),
         ("average nowhere --output new", "nowhere is neither a .keras file nor a folder"),
         ("average runs/dates", "the following arguments are required: --output"),
@@ -134,6 +134,25 @@ def contents():
         ("evaluate --outputs answers.txt --tsv pairs.tsv --plot a.txt --json new.json", "a.txt is no picture"),
         ("evaluate --outputs answers.txt --tsv pairs.tsv --samples 0", "--samples is 0, but it must be 1 or more"),
         ("evaluate --outputs answers.txt --tsv pairs.tsv --bleu-tokenizer x", "invalid choice: 'x'"),
+        ("translate --model runs/dates --beam 2 --length-penalty nan x", "length_penalty is nan"),
+        ("translate --model runs/dates --beam 2 --coverage-penalty inf x", "coverage_penalty is inf"),
+        ("translate --model runs/dates --beam 2 --repetition-penalty nan x", "repetition_penalty is nan"),
+        ("translate --model runs/dates --sample --temperature nan x", "temperature is nan"),
+        ("translate --model runs/dates --sample --seed 3000000000 x", "seed is 3000000000, but it must be from 0 to"),
+        ("translate --model runs/dates --beam 2 --prefix ж x", "No target can begin with 'ж', as the target has no"),
+        ("attend --model runs/dates x --html a.html --output a.png", "--html and --output both say where the picture"),
+        ('explain --query "1 nan" --keys "1 2"', "query is [1.0, nan], but it must be a vector of numbers"),
+        ("rescore --model runs/dates --source dates.txt --n-best nan.txt", "nan.txt, line 1 is not INDEX ||| TEXT"),
+        ("score --model runs/dates --tsv=", " is not a file"),
+        ("train --dropout nan --output new", "--dropout is nan, but it must be a finite number"),
+        ("train --learning-rate inf --output new", "--learning-rate is inf, but it must be a finite number"),
+        ("train --seed 4294967296 --output new", "--seed is 4294967296, but it must be 4294967295 or less"),
+        (
+            "train --test-references missing.tsv --output new",
+            "--test-references is for pairs from files, but dates come",
+        ),
+        ("train --source - --target - --output new", "cannot both be standard input"),
+        ("train --tsv= --output new", " is not a file"),
         ("compare --attention ,", "There is nothing to compare; name an --attention and a --wiring"),
         ("compare --output dates.txt", "dates.txt is a file, but a comparison needs a folder"),
         ("compare --output compared --units 8", "compared holds another comparison; add --overwrite"),
@@ -145,6 +164,7 @@ def test_bad_input_gives_one_sentence_and_status_2_and_changes_nothing(attempt, 
     pathlib.Path("empty.txt").touch()
     pathlib.Path("other.json").write_text('{"ж": []}')
     pathlib.Path("number.json").write_text('{"1": 3}')
+    pathlib.Path("nan.txt").write_text("0 ||| 1999 ||| nan\n")
     for name in ("broken/model.keras", "compared/compare.json"):
         pathlib.Path(name).parent.mkdir()
         pathlib.Path(name).write_text("{}")

@@ -1,0 +1,16 @@
+import pytest
+
+pytest.importorskip("tensorflow_text")
+
+from keras_attn import AttentionSeq2Seq, InputError, Translator, learn_text_processor
+from keras_attn.training.folder import refuse_other_texts
+
+
+def test_a_run_does_not_go_on_with_other_ids(tmp_path):
+    source, target = (learn_text_processor([letters], "characters") for letters in ("abc", "xyz"))
+    Translator(AttentionSeq2Seq(7, 7, units=4), source, target).save(tmp_path)
+    refuse_other_texts(tmp_path, (source, target))
+    with pytest.raises(
+        InputError, match="not those that the run in .* began with: on the target side, id 4 is 'x' in the"
+    ):
+        refuse_other_texts(tmp_path, (source, learn_text_processor(["xyw"], "characters")))
