@@ -36,6 +36,8 @@ class GrowingFile:
 
     def __init__(self, path, settings=None, resume=False, overwrite=False):
         self.path = pathlib.Path(path)
+        if not self.path.name:
+            raise InputError(f"{str(path)!r} names no file; choose another --output.")
         self.part = self.path.with_name(self.path.name + ".part")
         self.note = self.path.with_name(self.path.name + ".part.json")
         self.settings = json.loads(json.dumps(settings))

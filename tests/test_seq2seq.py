@@ -5,7 +5,15 @@ import tensorflow as tf
 from helpers import disturb_weights, numbers, random_ids, run_python, slow, step_by_step, teacher_forcing
 from keras.src.saving import serialization_lib
 
-from keras_attn import AttentionSeq2Seq, BahdanauStyleDotAttention, MaskedCrossEntropy, Perplexity, TokenAccuracy
+from keras_attn import (
+    AttentionSeq2Seq,
+    BahdanauStyleDotAttention,
+    BeamSearch,
+    GreedyDecoder,
+    MaskedCrossEntropy,
+    Perplexity,
+    TokenAccuracy,
+)
 from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, MonotonicAlignment
 
 CELLS_AND_LAYERS = [("gru", 1), ("lstm", 2)]
@@ -338,6 +346,20 @@ def test_gnmt_reads_both_ways_at_the_bottom_and_has_residual_connections_unless_
 def test_what_does_not_go_together_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         small_model(**options)
+
+
+def test_a_model_is_not_quantized():
+    with pytest.raises(ValueError, match="cannot be quantized"):
+        small_model().quantize("int8")
+
+
+@pytest.mark.slow
+def test_float64_trains_and_is_decoded(inputs):
+    (inputs, labels) = inputs
+    model = compiled(make_model(dtype="float64"))
+    assert np.isfinite(model.fit(inputs, labels, verbose=0).history["loss"])
+    for search in (GreedyDecoder(model), BeamSearch(model, width=2)):
+        assert search(inputs["source"]).tokens.shape[0] == 4
 
 
 @pytest.mark.parametrize(

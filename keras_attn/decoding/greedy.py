@@ -72,7 +72,7 @@ class GreedyDecoder:
             given = _Outputs(
                 tf.where(kept.finished, PADDING, tokens),
                 tf.where(kept.finished, 0.0, gains),
-                tf.where(kept.finished[:, None], 0.0, weights),
+                tf.where(kept.finished[:, None], 0.0, tf.cast(weights, tf.float32)),
             )
             finished = kept.finished | (tokens == END) | (time + 1 >= kept.limits)
             return kept._replace(tokens=tokens, finished=finished, state=state), written, given

@@ -197,6 +197,7 @@ class Search:
         steps = self.model.step(*tf.nest.map_structure(_in_one_row, (kept.last, kept.state, kept.memory)))
         width = tf.shape(kept.last)[1]
         logits, state, attended = tf.nest.map_structure(lambda tensor: _apart(tensor, width), steps)
+        attended = tf.cast(attended, tf.float32)
         logits = self.constraints.penalized(logits, beam.tokens)
         blocks = in_blocks(logits)
         largest, gain = most_probable(logits, blocks)

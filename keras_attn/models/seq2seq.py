@@ -241,6 +241,10 @@ class AttentionSeq2Seq(keras.Model):
             input_signature = [{name: keras.InputSpec(name=name, **ids) for name in ("source", "target")}]
         super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
 
+    def quantize(self, *arguments, **options):
+        """Raises an `InputError`: the loss and the searches multiply with weights as they are."""
+        raise InputError("This model cannot be quantized; train a smaller one, or export it as it is.")
+
     def get_config(self):
         return {**super().get_config(), **self._arguments}
 

@@ -160,8 +160,10 @@ def _train_and_measure(config, parts, texts):
 
 
 def _sharpness(translations):
-    """The largest attention weight of a step, on average over all steps: one where it looks at a single position."""
-    return float(np.mean([row.max() for translation in translations for row in translation.attention]))
+    """The largest attention weight of a step, on average over all steps: one where it looks at a single position. `None`
+    where nothing was written."""
+    largest = [row.max() for translation in translations for row in translation.attention]
+    return float(np.mean(largest)) if largest else None
 
 
 class _StepTimes(keras.callbacks.Callback):

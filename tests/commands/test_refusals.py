@@ -144,6 +144,7 @@ def contents():
         ('explain --query "1 nan" --keys "1 2"', "query is [1.0, nan], but it must be a vector of numbers"),
         ("rescore --model runs/dates --source dates.txt --n-best nan.txt", "nan.txt, line 1 is not INDEX ||| TEXT"),
         ("score --model runs/dates --tsv=", " is not a file"),
+        ("translate --model runs/dates --output= x", "'' names no file; choose another --output"),
         ("train --dropout nan --output new", "--dropout is nan, but it must be a finite number"),
         ("train --learning-rate inf --output new", "--learning-rate is inf, but it must be a finite number"),
         ("train --seed 4294967296 --output new", "--seed is 4294967296, but it must be 4294967295 or less"),
