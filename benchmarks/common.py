@@ -6,6 +6,7 @@ the other.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -18,6 +19,9 @@ from importlib import metadata
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 
+# A file by which the folder of Multi30k is known.
+MULTI30K = "train.lc.norm.tok.de.gz"
+
 
 class Skipped(Exception):
     """Why a rival is not measured, in one sentence."""
@@ -27,19 +31,64 @@ def parser(description, rounds=3):
     """A parser with the options that all benchmarks have; without `rounds`, each is measured once."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     if rounds is not None:
-        made.add_argument("--rounds", type=int, default=rounds, help=f"times that each is measured (default: {rounds})")
+        made.add_argument(
+            "--rounds", type=at_least(1), default=rounds, help=f"times that each is measured (default: {rounds})"
+        )
     made.add_argument("--seed", type=int, default=0, help="of weights and data (default: 0)")
-    made.add_argument("--quick", action="store_true", help="a minute at most")
-    made.add_argument("--json", metavar="FILE", help="write the rows with machine, versions and options")
+    made.add_argument("--quick", action="store_true", help="a minute at most, with sizes of its own")
+    made.add_argument(
+        "--json", metavar="FILE", type=_in_a_folder, help="write the rows with machine, versions and options"
+    )
     return made
+
+
+def at_least(least):
+    """A type of numbers for `argparse`."""
+
+    def number(text):
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is too small; give {least} or more")
+        return int(text)
+
+    return number
+
+
+def _in_a_folder(text):
+    folder = pathlib.Path(text).resolve().parent
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is no folder; make it, or choose another file")
+    return text
+
+
+def add_sentences(command):
+    """The sentences that rivals are measured on, if not made-up ones."""
+    command.add_argument(
+        "--data",
+        metavar="FOLDER",
+        type=_multi30k,
+        help="of Multi30k, or made-up for sentences that are (default: ../shared/data/multi30k if it is there)",
+    )
+
+
+def _multi30k(text):
+    if text == "made-up":
+        return text
+    folder = pathlib.Path(text).resolve()  # rivals start in another folder
+    if not (folder / MULTI30K).is_file():
+        raise argparse.ArgumentTypeError(f"{folder} has no {MULTI30K}; give the folder of Multi30k, or made-up")
+    return str(folder)
 
 
 def add_sizes(command):
     """The network and the batches of which rivals are measured."""
-    command.add_argument("--data", metavar="FOLDER", help="the folder of Multi30k")
-    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
-    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
-    command.add_argument("--batch", type=int, default=64, help="sentences in a batch (default: 64)")
+    add_sentences(command)
+    add_network(command)
+    command.add_argument("--batch", type=at_least(1), default=64, help="sentences in a batch (default: 64)")
+
+
+def add_network(command):
+    command.add_argument("--units", type=at_least(1), default=256, help="size of every layer (default: 256)")
+    command.add_argument("--vocabulary", type=at_least(50), default=10_000, help="ids on each side (default: 10000)")
 
 
 def add_only(command, names):
@@ -60,7 +109,7 @@ class Rival:
 
     Args:
         module: that calls `serve`.
-        options: a dictionary for it.
+        options: a dictionary for it; it finds them as JSON in its first argument.
         python: another interpreter than this one.
 
     Raises:
@@ -71,7 +120,7 @@ class Rival:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         environment = {"TF_ENABLE_ONEDNN_OPTS": "1", **os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
-            [str(python), "-m", module, json.dumps(options)],
+            [str(python), "-m", "benchmarks.rival", module, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
@@ -83,12 +132,14 @@ class Rival:
 
     def measure(self):
         """The figures of one round, a dictionary."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # who has ended gives no answer
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def close(self):
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
     def _answer(self):
@@ -115,8 +166,8 @@ def serve(prepare):
 
     try:
         measure = prepare(json.loads(sys.argv[1]))
-    except (Skipped, ImportError) as error:
-        answer({"skipped": str(error)})
+    except Skipped as reason:
+        answer({"skipped": str(reason)})
         return
     answer({"ready": True})
     for _ in sys.stdin:
@@ -176,12 +227,14 @@ def rows(found, figure, **others):
 
 def report(rows, options, by=None, **more):
     """Prints the rows as a table, or as one for each value of the column `by`, and writes them if asked to."""
+    if not rows:
+        sys.exit("Nothing was measured.")
     for value in dict.fromkeys(row.get(by) for row in rows):
         if by is not None:
             print(f"## {value}\n")
         part = [{name: cell for name, cell in row.items() if name != by} for row in rows if row.get(by) == value]
         print(f"{_table(part)}\n")
-    print(_machine())
+    print(_machine(), f"seed {options.seed}", sep="; ")
     if options.json:
         record = {"rows": rows, **more, "machine": machine(), "versions": versions(), "options": vars(options)}
         pathlib.Path(options.json).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
@@ -203,7 +256,7 @@ def _shown(value):
 
 
 def machine():
-    """What the figures depend on: processor, what it can multiply, cores, memory."""
+    """What the figures depend on: processor, what it can multiply, cores, system."""
     try:
         text = pathlib.Path("/proc/cpuinfo").read_text()
         lines = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)

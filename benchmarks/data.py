@@ -7,7 +7,7 @@ import random
 import resource
 import time
 
-from benchmarks.common import DATA
+from benchmarks.common import DATA, MULTI30K, Skipped
 
 PADDING, UNKNOWN, START, END = 0, 1, 2, 3
 
@@ -19,7 +19,7 @@ def sentence_pairs(options):
     that attention has to learn.
     """
     folder = pathlib.Path(options.get("data") or DATA / "multi30k")
-    if folder.is_dir():
+    if (folder / MULTI30K).is_file():
         return list(zip(*(words_of(folder / f"train.lc.norm.tok.{language}.gz") for language in ("de", "en"))))
     rng = random.Random(options["seed"])
     sources = [[f"w{int(rng.paretovariate(0.7)) % 20_000}" for _ in range(rng.randint(5, 22))] for _ in range(29_000)]
@@ -54,6 +54,8 @@ def training_batches(options, like_length):
     groups = [order[at : at + batch] for at in range(0, len(order) - batch + 1, batch)]
     if like_length:
         rng.shuffle(groups)
+    if not groups:
+        raise Skipped(f"there are no {batch} sentences for a batch")
     wanted = options["warm_up"] + options["steps"] * options["rounds"]
     groups = [groups[number % len(groups)] for number in range(wanted)]
     return [_batch([sources[i] for i in group], [targets[i] for i in group], length) for group in groups]

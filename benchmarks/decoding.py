@@ -24,7 +24,7 @@ On a processor that others use too, PyTorch's threads wait for each other in a l
 import functools
 import statistics
 
-from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, add_sizes, at_least, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 from benchmarks.sentences import BEAM, GREEDY, LIMIT
 
@@ -56,7 +56,7 @@ def rivals(options):
 def main():
     command = parser(__doc__)
     add_sizes(command)
-    command.add_argument("--sentences", type=int, default=1_000, help="how many are decoded (default: 1000)")
+    command.add_argument("--sentences", type=at_least(1), default=1_000, help="how many are decoded (default: 1000)")
     command.add_argument(
         "--length", type=int, default=14, help="tokens of each output of random weights (default: 14, Multi30k's mean)"
     )

@@ -17,7 +17,7 @@ Everyone multiplies in TensorFloat-32, as JAX and cuDNN do unless told otherwise
 import os
 from concurrent import futures
 
-from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, add_sizes, at_least, in_turn, parser, report, rows
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_on_gpu", "benchmarks.rivals.pytorch_on_gpu"
 BFLOAT16 = {"precision": "mixed_bfloat16"}
@@ -51,8 +51,8 @@ def main():
     os.environ.update(ENVIRONMENT)
     command = parser(__doc__)
     add_sizes(command)
-    command.add_argument("--length", type=int, default=24, help="tokens of a sentence at most (default: 24)")
-    command.add_argument("--steps", type=int, default=50, help="calls or batches in a round (default: 50)")
+    command.add_argument("--length", type=at_least(2), default=24, help="tokens of a sentence at most (default: 24)")
+    command.add_argument("--steps", type=at_least(1), default=50, help="calls or batches in a round (default: 50)")
     command.add_argument("--table", choices=TABLES, help="one of the tables alone")
     add_only(command, RIVALS)
     options = command.parse_args()

@@ -16,6 +16,7 @@ are median, lowest and highest speed of the rounds. With --quick all is tiny, no
 all: the figures mean nothing.
 """
 
+import os
 import pathlib
 import random
 import statistics
@@ -24,7 +25,7 @@ import tempfile
 import time
 
 from benchmarks import memory
-from benchmarks.common import Rival, Skipped, in_turn, parser, report, rows, serve
+from benchmarks.common import Rival, at_least, in_turn, parser, report, rows, serve
 
 USUAL = {"vocabulary": 10_000, "batch": 64, "length": 20, "units": 256, "layers": 1}
 TINY = {"vocabulary": 200, "batch": 4, "length": 5, "units": 16, "layers": 1}
@@ -62,12 +63,13 @@ def main():
     command = parser(__doc__)
     command.add_argument("--axis", choices=AXES, help="one axis alone")
     command.add_argument("--rivals", action="store_true", help="stock Keras beside ours")
-    command.add_argument("--tokens", type=int, default=20_000, help="target tokens in a round (default: 20000)")
-    command.add_argument("--lines", type=int, default=5_000, help="of the smallest corpus (default: 5000)")
+    command.add_argument("--tokens", type=at_least(1), default=20_000, help="target tokens in a round (default: 20000)")
+    command.add_argument("--lines", type=at_least(100), default=5_000, help="of the smallest corpus (default: 5000)")
     command.add_argument("--plot", metavar="FOLDER", help="draw each axis")
     options = command.parse_args()
     if options.quick:
         options.tokens, options.rounds, options.lines = 100, 1, 200
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")  # as `benchmarks.memory` has it
     axes = [options.axis] if options.axis else list(AXES)
     points = [(axis, value) for axis in axes for value in AXES[axis][1 if options.quick else 0]]
     with tempfile.TemporaryDirectory() as folder:
@@ -94,11 +96,7 @@ def measured(axis, value, folder, options):
     process = _ThisProcess if options.quick else Rival
     start = {name: lambda name=name: process("benchmarks.growth", {**given, "rival": name}) for name in names}
     print(f"{axis} {value}", file=sys.stderr)
-    try:
-        found = in_turn(start, options.rounds)
-    except Skipped as reason:
-        print(f"skipped: {axis} {value}: {reason}", file=sys.stderr)
-        return []
+    found = in_turn(start, options.rounds)
     made = [{"name": row["name"], **shown, **row} for row in rows(found, speed, peak_megabytes=max, **more)]
     if axis == "corpus":
         for row in made:
@@ -229,8 +227,9 @@ def _training_from_a_file(options):
     batches, _ = preparing.batches_of(config, parts, *texts)
     config = config.suited_to(batches.pairs, len(batches))
     dataset = batches.dataset().take(options["steps"])
-    tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
+    next(iter(dataset))
     seconds = time.perf_counter() - started
+    tokens = sum(int(np.count_nonzero(labels)) for _, labels in dataset)
     model = building.model_to_train(config, texts, len(batches))
 
     def measure():

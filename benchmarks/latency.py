@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.common import ROOT, Rival, add_only, in_turn, parser, report, rows
+from benchmarks.common import ROOT, Rival, add_network, add_only, at_least, in_turn, parser, report, rows
 from benchmarks.data import END
 
 WORDS = 12
@@ -69,9 +69,8 @@ class Fresh:
 
 def main():
     command = parser(__doc__, rounds=5)
-    command.add_argument("--units", type=int, default=256, help="size of every layer (default: 256)")
-    command.add_argument("--vocabulary", type=int, default=10_000, help="ids on each side (default: 10000)")
-    command.add_argument("--calls", type=int, default=500, help="calls in a round (default: 500)")
+    add_network(command)
+    command.add_argument("--calls", type=at_least(2), default=500, help="calls in a round (default: 500)")
     add_only(command, RIVALS)
     options = command.parse_args()
     if options.quick:

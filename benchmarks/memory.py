@@ -27,7 +27,7 @@ import sys
 import time
 from concurrent import futures
 
-from benchmarks.common import Rival, Skipped, add_only, parser, report, rows, serve
+from benchmarks.common import Rival, Skipped, add_only, add_sentences, at_least, parser, report, rows, serve
 from benchmarks.data import END, START, real_tokens, training_batches
 
 RIVALS = {
@@ -47,10 +47,8 @@ _AT_A_TIME = 2
 
 def main():
     command = parser(__doc__)
-    command.add_argument(
-        "--data", metavar="FOLDER", help="of Multi30k (default: ../shared/data/multi30k, or made-up sentences)"
-    )
-    command.add_argument("--steps", type=int, default=3, help="batches that each trains on (default: 3)")
+    add_sentences(command)
+    command.add_argument("--steps", type=at_least(1), default=3, help="batches that each trains on (default: 3)")
     add_only(command, RIVALS)
     command.add_argument("--table", choices=_TABLES, help="one of the tables alone")
     options = command.parse_args()
@@ -102,9 +100,13 @@ def measured(points, options):
             }
             for _, names, sizes in points
         ]
-        for (table, _, sizes), rivals in zip(points, waiting):
-            peaks = rows(_answers(rivals), "peak_megabytes", parameters=max)
-            found += [{"name": row["name"], "table": table, **sizes, **row} for row in peaks]
+        try:
+            for (table, _, sizes), rivals in zip(points, waiting):
+                peaks = rows(_answers(rivals), "peak_megabytes", parameters=max)
+                found += [{"name": row["name"], "table": table, **sizes, **row} for row in peaks]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # who interrupts does not want to wait for those that have not begun
+            raise
     return found
 
 

@@ -5,7 +5,9 @@
 All train the same network (256 units, a bidirectional GRU that reads, a GRU that writes, scaled dot-product attention)
 on the same sentences, each in a process of its own, in turn and several times over. Reported are target tokens a second,
 padding not counted: median, lowest and highest of the rounds; the loss of the last round, in nats a token; and each
-rival's median divided by ours. Where the attention feeds back into the recurrent layers (input feeding, and the wiring
+rival's median divided by ours. Stock Keras has no layer between encoder and decoder, neither has PyTorch, and Keras's
+attention does not scale its scores, so that both have a little less to do. With `-like-length`, sentences of like length share a
+batch, as they always do in ours; a batch in random order has half as much padding again. Where the attention feeds back into the recurrent layers (input feeding, and the wiring
 of Bahdanau), every position waits for the one before; JoeyNMT knows no other way. `products-alone` is nobody: it only
 multiplies the matrices that this takes, in float32 with TensorFlow, and is the limit for who does that.
 
@@ -14,7 +16,7 @@ The sentences are those of Multi30k, German to English, if it is found (--data n
 
 import statistics
 
-from benchmarks.common import Rival, add_only, add_sizes, in_turn, parser, report, rows
+from benchmarks.common import Rival, add_only, add_sizes, at_least, in_turn, parser, report, rows
 from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
@@ -56,7 +58,7 @@ def start_of(name, options):
 def main():
     command = parser(__doc__)
     add_sizes(command)
-    command.add_argument("--steps", type=int, default=30, help="batches in a round (default: 30)")
+    command.add_argument("--steps", type=at_least(1), default=30, help="batches in a round (default: 30)")
     add_only(command, RIVALS)
     add_option(command)
     options = command.parse_args()

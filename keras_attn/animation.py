@@ -14,6 +14,8 @@ from keras_attn.tables import text_width, visible
 _BARS, _CHOSEN = "#4a7fb5", "#d9822b"
 _FONT_POINTS = 11
 _DOTS_PER_INCH = 80
+_LETTER_POINTS = 0.6  # how wide a letter is, as a share of its size
+_WIDEST_RATIO = 5  # of the weights to the candidates
 
 # A step in pictures, and what happens in which of them, as shares of the step from beginning to end.
 _PICTURES, _PICTURES_A_SECOND = 10, 10
@@ -63,12 +65,15 @@ def _stage(steps):
     font = {"family": font_families(set("".join([*source, *targets, *labels]))), "size": _FONT_POINTS}
     letters = sum(max(text_width(token), 2) for token in source)
     figure = plt.figure(figsize=(max(7, min(4 + 0.14 * letters, 16)), 4.2), layout="constrained")
-    grid = figure.add_gridspec(3, 2, height_ratios=(0.7, 4, 0.5), width_ratios=(max(2, 0.07 * letters), 1))
+    grid = figure.add_gridspec(
+        3, 2, height_ratios=(0.7, 4, 0.5), width_ratios=(min(max(2, 0.07 * letters), _WIDEST_RATIO), 1)
+    )
     line, looks, chances, context = (
         figure.add_subplot(place) for place in (grid[0, :], grid[1, 0], grid[1, 1], grid[2, :])
     )
     written = line.text(0, 0.5, "", va="center", **(font | {"size": _FONT_POINTS + 4}))
     line.set_axis_off()
+    room = 0.9 * 72 * figure.get_figwidth() / (_LETTER_POINTS * (_FONT_POINTS + 4))
     bars = looks.bar(range(len(source)), np.zeros(len(source)), color=_BARS)
     looks.set(ylim=(0, 1), ylabel="attention weight")
     looks.set_xticks(range(len(source)), source, **font)
@@ -101,10 +106,17 @@ def _stage(steps):
             bar.set_width(chosen * probability)
             bar.set_color(_CHOSEN if token == step.chosen else _BARS)
         tokens = [*step.written, *([step.chosen] if chosen == 1 else [])]
-        written.set_text(" ".join(map(visible, tokens)) + " ▏")
+        written.set_text(_last(tokens, room) + " ▏")
         return [*bars, *rivals, strip, written]
 
     return figure, draw
+
+
+def _last(tokens, room):
+    """As many of the last tokens as have room, in letters, with dots in the place of those before."""
+    shown = [visible(token) for token in tokens]
+    first = next(first for first in range(len(shown) + 1) if text_width(" ".join(shown[first:])) <= room)
+    return " ".join(["…", *shown[first:]] if first else shown)
 
 
 def _between(before, after, share, period):

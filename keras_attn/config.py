@@ -351,8 +351,10 @@ def _check_data(config):
         raise InputError("--test-references has answers on one side only, so --reverse cannot turn it round.")
     if len(places) > 1:
         raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
-    if config.source == config.target == "-":
-        raise InputError("--source and --target cannot both be standard input; give a file for one of them.")
+    from_standard_input = [name for name in OF_PAIRS if getattr(config, name) == "-"]
+    if len(from_standard_input) > 1:
+        names = " and ".join(map(_flag, from_standard_input))
+        raise InputError(f"{names} cannot both be standard input; give a file for one of them.")
     for name in ("validation_source", "test_source", "test_references"):
         if _of_dates(config) and getattr(config, name) is not None:
             raise InputError(

@@ -181,6 +181,17 @@ def normalized_references(references, target_text):
     return [[next(written).decode() for _ in texts] for texts in references]
 
 
+def tokenizer_of(target_text, *lists):
+    """What cuts texts as a text processor does, for `split` of the measures.
+
+    Args:
+        target_text: text processor.
+        *lists: lists of all strings that there are to cut.
+    """
+    texts = sorted({text for texts in lists for text in texts})
+    return dict(zip(texts, target_text.to_ids(texts).to_list())).__getitem__
+
+
 class Counts(NamedTuple):
     """What a measure counts in each output, `(outputs, kinds)`, and what makes its value of the sums."""
 

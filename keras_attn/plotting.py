@@ -18,7 +18,8 @@ _ROWS_WITH_NUMBERS, _NUMBERS_IN_A_ROW = 16, 6
 _SMALLEST_MAP_INCHES = (1.4, 0.8)
 _LABELS_INCHES = (1.6, 1.2)
 _MARGIN_INCHES = 0.6
-_LETTER_INCHES = 0.085
+_LETTER_INCHES, _WIDE_LETTER_INCHES = 0.085, 0.1
+_AROUND_LABELS_INCHES = (0.9, 0.7)  # the colour bar, a title
 _FAINTEST = 0.02
 _BARS = "#4a7fb5"
 
@@ -67,6 +68,8 @@ def plot_attention_grid(panels, path=None, columns=3, margins=False, dark=False)
     Raises:
         ValueError: as in `plot_attention`.
     """
+    if not panels:
+        raise InputError("There is nothing to draw; give one panel at least.")
     for _, weights, source_tokens, target_tokens in panels:
         _refuse_another_shape(weights, source_tokens, target_tokens)
     with paper(dark):
@@ -78,7 +81,7 @@ def _grid(panels, columns, margins):
     rows = -(-len(panels) // columns)
     more = _MARGIN_INCHES if margins else 0
     wide, high = np.max([_inches(len(source), len(target)) for _, _, source, target in panels], axis=0)
-    wide, high = wide + _LABELS_INCHES[0] + more, high + _LABELS_INCHES[1] + more
+    wide, high = (wide, high) + _inches_of_labels(panels) + more
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * wide, rows * high), layout="constrained", squeeze=False
     )
@@ -101,16 +104,24 @@ def _inches(columns, rows):
     return np.maximum(np.multiply(_CELL_INCHES, (columns, rows)), _SMALLEST_MAP_INCHES)
 
 
+def _inches_of_labels(panels):
+    """Width and height of what stands around a map."""
+    longest = lambda side: max((text_width(visible(token)) for panel in panels for token in panel[side]), default=0)
+    of_source, of_target = longest(2), longest(3)
+    return np.maximum(_LABELS_INCHES, np.multiply(_WIDE_LETTER_INCHES, (of_target, of_source)) + _AROUND_LABELS_INCHES)
+
+
 def _refuse_another_shape(weights, source_tokens, target_tokens):
     shape = (len(target_tokens), len(source_tokens))
-    if tuple(weights.shape) != shape:
+    if np.shape(weights) != shape:
         raise ValueError(
-            f"weights has the shape {tuple(weights.shape)}, but {shape[0]} target tokens and {shape[1]} source tokens "
+            f"weights has the shape {np.shape(weights)}, but {shape[0]} target tokens and {shape[1]} source tokens "
             f"need {shape}."
         )
 
 
 def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
+    weights = np.asarray(weights)
     if not weights.size:  # what has no rows or no columns cannot be drawn: one without weight stands in
         weights = np.zeros([max(length, 1) for length in weights.shape])
     image = axes.imshow(weights, vmin=0, vmax=1, aspect="auto")
@@ -323,6 +334,11 @@ def plot_explanation(explanation, path=None):
     Returns:
         The `matplotlib.figure.Figure`.
     """
+    with paper(dark=False):
+        return finish(_explained(explanation), path)
+
+
+def _explained(explanation):
     rows = len(explanation.keys)
     tokens = [visible(token) for token in explanation.source_tokens or ()]
     tokens = tokens or [f"position {row}" for row in range(rows)]
@@ -355,7 +371,7 @@ def plot_explanation(explanation, path=None):
     labels = [(-1.5, "query"), *enumerate(tokens)] if same_size else list(enumerate(tokens))
     panels[0].set_yticks(*zip(*labels), **font)
     panels[0].set_ylim(rows - 0.4, -2.1)
-    return finish(figure, path)
+    return figure
 
 
 def _matrix(axes, vectors):

@@ -80,3 +80,9 @@ def test_an_empty_text_is_refused(translator):
 def test_another_ending_is_refused(translator, tmp_path):
     with pytest.raises(InputError, match="let its name end in .gif"):
         animate_translation(translator, "ab", tmp_path / "decoding.mp4")
+
+
+def test_what_has_no_room_leaves_on_the_left():
+    assert animation._last(["ab", "cd"], 5) == "ab cd"
+    assert animation._last(["ab", "cd", "ef"], 5) == "… cd ef"
+    assert animation._last(["abcdefgh"], 5) == "…"

@@ -40,7 +40,7 @@ serve(prepare)
 def tiny_rival(tmp_path, monkeypatch):
     """Starts the rival above, which is faster by its speed in every round."""
     (tmp_path / "tiny_rival.py").write_text(TINY_RIVAL)
-    monkeypatch.setattr(common, "ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return lambda **options: common.Rival("tiny_rival", options)
 
 
@@ -62,8 +62,21 @@ def test_a_skipped_rival_is_named_and_left_out(tiny_rival, capsys):
 
 
 def test_a_rival_that_ends_without_an_answer_is_skipped(tiny_rival, capsys):
-    assert common.in_turn({"other": lambda: common.Rival("no_such_module", {})}, 1) == {}
+    assert common.in_turn({"other": lambda: tiny_rival(speed=2, dies_after=0)}, 1) == {}
     assert "skipped: other: it ended without an answer" in capsys.readouterr().err
+
+
+def test_a_rival_that_is_not_installed_says_so(capsys):
+    assert common.in_turn({"other": lambda: common.Rival("no_such_module", {})}, 1) == {}
+    assert "skipped: other: No module named no_such_module" in capsys.readouterr().err
+
+
+def test_a_rival_that_has_ended_meanwhile_is_left_out(tiny_rival, capsys):
+    rivals = [tiny_rival(speed=3), tiny_rival(speed=2)]
+    rivals[0]._process.kill()
+    rivals[0]._process.wait()
+    found = common.in_turn({"other": lambda: rivals[0], "ours": lambda: rivals[1]}, 2)
+    assert found == {"ours": [{"speed": 2}, {"speed": 4}]} and "skipped: other" in capsys.readouterr().err
 
 
 def test_a_rival_that_dies_on_the_way_is_left_out(tiny_rival, capsys):
@@ -99,12 +112,35 @@ def test_without_us_there_is_no_ratio():
 
 def test_a_report_has_a_table_for_each_value_of_a_column(tmp_path, capsys):
     rows = [{"search": "greedy", "name": "ours", "speed": 1234.5}, {"search": "beam", "name": "ours", "speed": 3}]
-    options = types.SimpleNamespace(json=tmp_path / "report.json", rounds=1)
+    options = types.SimpleNamespace(json=tmp_path / "report.json", rounds=1, seed=7)
     common.report(rows, options, by="search", more="figures")
     printed = capsys.readouterr().out
+    assert printed.strip().endswith("; seed 7")
     assert printed.index("## greedy") < printed.index("| ours | 1,234 |") < printed.index("## beam")
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["rows"] == rows and written["more"] == "figures" and written["options"]["rounds"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--rounds", "0"], "0 is too small; give 1 or more"),
+        (["--json", "missing/a.json"], "missing is no folder; make it, or choose another file"),
+        (["--data", "missing"], "missing has no train.lc.norm.tok.de.gz; give the folder of Multi30k, or made-up"),
+        (["--vocabulary", "4"], "4 is too small; give 50 or more"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(arguments, sentence, capsys):
+    command = common.parser("")
+    common.add_sizes(command)
+    with pytest.raises(SystemExit, match="2"):
+        command.parse_args(arguments)
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_report_of_nothing_says_so_and_ends_with_status_1():
+    with pytest.raises(SystemExit, match="Nothing was measured"):
+        common.report([], types.SimpleNamespace(json=None, seed=0))
 
 
 def test_without_joeynmt_a_sentence_says_how_to_get_it(tmp_path):
@@ -146,7 +182,7 @@ def test_tokens_are_counted_up_to_the_first_end_token():
 
 
 def test_sentences_of_like_length_are_decoded_together(tmp_path):
-    options = {"data": str(tmp_path / "none"), "seed": 0, "vocabulary": 50, "sentences": 10, "batch": 4}
+    options = {"data": "made-up", "seed": 0, "vocabulary": 50, "sentences": 10, "batch": 4}
     batches = sentences.source_batches(options)
     assert [len(batch) for batch in batches] == [4, 4, 2]
     lengths = [int((row != 0).sum()) for batch in batches for row in batch]
@@ -165,7 +201,7 @@ def rows_of(benchmark, tmp_path, *options):
 
 @pytest.mark.slow
 def test_decoding_gives_all_outputs_of_random_weights_one_length(tmp_path):
-    options = ["--data", tmp_path / "none", "--sentences", "6", "--batch", "4", "--length", "5", "--joeynmt", tmp_path]
+    options = ["--data", "made-up", "--sentences", "6", "--batch", "4", "--length", "5", "--joeynmt", tmp_path]
     options += ["--only", "ours,joeynmt,pytorch,stock-keras,products-alone"]
     rows, said = rows_of("decoding", tmp_path, *options)
     torch = ["pytorch"] if importlib.util.find_spec("torch") else []
@@ -182,7 +218,7 @@ def test_decoding_gives_all_outputs_of_random_weights_one_length(tmp_path):
 
 @pytest.mark.slow
 def test_decoding_after_training_lets_outputs_end_by_themselves(tmp_path):
-    options = ["--data", tmp_path / "none", "--sentences", "4", "--batch", "4", "--trained", "2"]
+    options = ["--data", "made-up", "--sentences", "4", "--batch", "4", "--trained", "2"]
     rows, _ = rows_of("decoding", tmp_path, *options, "--only", "stock-keras")
     assert [row["search"] for row in rows] == ["greedy"]
     assert 1 <= rows[0]["tokens_per_sentence"] <= sentences.LIMIT
@@ -215,7 +251,7 @@ def test_the_rival_of_latency_is_saved_and_writes_as_many_words_as_ours(tmp_path
 
 def test_batches_of_one_length_leave_longer_pairs_out(tmp_path):
     sizes = {"vocabulary": 50, "batch": 4, "steps": 3, "rounds": 1, "warm_up": 1, "padded_to": 9}
-    batches = training_batches({"data": str(tmp_path / "none"), "seed": 0, **sizes}, like_length=True)
+    batches = training_batches({"data": "made-up", "seed": 0, **sizes}, like_length=True)
     assert len(batches) == 4
     for source, target, labels in batches:
         assert source.shape == target.shape == labels.shape == (4, 9)
@@ -227,7 +263,7 @@ def test_batches_of_one_length_leave_longer_pairs_out(tmp_path):
 @pytest.mark.parametrize("table, figure", [("gru", "milliseconds"), ("fit", "tokens_per_second")])
 def test_what_is_measured_on_a_graphics_processor_runs_anywhere(tmp_path, table, figure):
     pytest.importorskip("jax")
-    options = ["--data", tmp_path / "none", "--batch", "4", "--table", table, "--only", "ours,pytorch"]
+    options = ["--data", "made-up", "--batch", "4", "--table", table, "--only", "ours,pytorch"]
     rows, _ = rows_of("gpu", tmp_path, *options)
     assert [row["name"] for row in rows] == ["ours", *(["pytorch"] if importlib.util.find_spec("torch") else [])]
     assert all(0 < row["lowest"] <= row[figure] <= row["highest"] and row["device"] for row in rows)
@@ -237,7 +273,7 @@ def test_what_is_measured_on_a_graphics_processor_runs_anywhere(tmp_path, table,
 @pytest.mark.slow
 def test_training_is_measured_on_the_same_batches_to_a_loss(tmp_path):
     rivals = "ours,stock-keras,joeynmt-input-feeding,products-alone"
-    options = ["--data", tmp_path / "none", "--batch", "4", "--only", rivals]
+    options = ["--data", "made-up", "--batch", "4", "--only", rivals]
     rows, said = rows_of("training", tmp_path, *options, "--joeynmt", tmp_path)
     assert [row["name"] for row in rows] == ["ours", "stock-keras", "products-alone"]
     assert rows[0]["ratio_to_ours"] == 1 and all(row["tokens_per_second"] > 0 for row in rows)

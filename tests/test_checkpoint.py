@@ -1,4 +1,5 @@
 import json
+import math
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras_attn.training.checkpoint import (
     KeptEpochs,
     MovingAverages,
     ResumedEarlyStopping,
+    best_epoch,
     kept_epochs,
 )
 
@@ -275,3 +277,22 @@ def test_early_stopping_counts_the_epochs_before_an_interruption(model, interrup
         if model.stop_training:
             break
     assert epoch == 3
+
+
+@pytest.mark.parametrize("losses, over", [([], False), ([3.0, 1.0, 2.0], False), ([3.0, 1.0, 2.0, 2.0], True)])
+def test_early_stopping_knows_whether_the_past_is_reason_enough(losses, over):
+    assert ResumedEarlyStopping({"val_loss": losses}, patience=2).is_over is over
+    quality = {"val_bleu": [-loss for loss in losses]}
+    assert ResumedEarlyStopping(quality, monitor="val_bleu", patience=2).is_over is over
+
+
+@pytest.mark.parametrize(
+    "losses, best", [([3.0, 1.0, 2.0], 1), ([1.0, 2.0, 1.0], 2), ([math.nan, 2.0], 1), ([math.nan], None), ([], None)]
+)
+def test_the_best_epoch_is_the_one_whose_model_is_kept(model, tmp_path, losses, best):
+    assert best_epoch({"val_loss": losses}, "val_loss") == best
+    assert best_epoch({"val_bleu": [-loss for loss in losses]}, "val_bleu") == best
+    callbacks = callbacks_of(tmp_path)
+    end_epochs(callbacks, model, losses)
+    kept = first_weight(tmp_path / "best.keras") if (tmp_path / "best.keras").exists() else None
+    assert kept == best

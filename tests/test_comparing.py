@@ -91,7 +91,7 @@ def test_compare_leaves_a_table_and_a_picture_and_keeps_an_earlier_comparison(tm
     assert 0 < results[0]["sharpness"] <= 1 and results[1]["sharpness"] is None
     assert (folder / "compare.md").read_text() in capsys.readouterr().out
     assert cli.main(command) == 2
-    assert "holds another comparison" in capsys.readouterr().err
+    assert "holds compare.json already" in capsys.readouterr().err
     assert cli.main([*command, "--overwrite"]) == 0
     first, again = results, json.loads((folder / "compare.json").read_text())["results"]
     assert [row["validation_loss"] for row in first] == [row["validation_loss"] for row in again]

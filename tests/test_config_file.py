@@ -67,6 +67,12 @@ def test_the_command_line_wins(options_of):
         assert (config.units, config.reverse, config.lower_case, config.source_unit) == (8, False, True, "words")
 
 
+def test_the_command_line_wins_over_an_alternative_too(options_of):
+    pathlib.Path("options.toml").write_text("[train]\nresume = true\n[translate]\nlexicon = 'words.tsv'\n")
+    assert not options_of("train --config options.toml --overwrite").resume
+    assert options_of("translate --config options.toml --model a --replace-unknown").lexicon is None
+
+
 @pytest.mark.parametrize("value", [True, False])
 def test_switches_go_both_ways(options_of, value):
     write("options.json", json.dumps({"reverse": value, "residual": value, "resume": value}))

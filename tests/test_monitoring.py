@@ -69,3 +69,11 @@ def test_errors_and_losses_improve_by_falling():
         False,
         False,
     ]
+
+
+def test_token_errors_are_those_of_the_models_tokens(model):
+    quality = DecodedQuality(["ab"], ["abcd"], LETTERS, LETTERS, ["token_error_rate"])
+    quality.set_model(model)
+    quality._translator, logs = (lambda sources: ["abc"]), {}
+    quality.on_epoch_end(0, logs)
+    assert logs["val_token_error_rate"] == 0.25

@@ -212,3 +212,24 @@ def test_lines_of_another_shape_are_refused():
 def test_dollar_signs_are_tokens_and_no_mathematics(tmp_path, dark):
     plot_attention(np.ones((1, 1)), ["$^$"], ["$_$"], path=tmp_path / "a.png", dark=dark)
     assert (tmp_path / "a.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("margins", [False, True])
+def test_long_tokens_are_not_cut_off(margins):
+    figure = plot_attention(np.full((3, 3), 1 / 3), ["n" * 40] * 3, ["e" * 30] * 3, margins=margins)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        box = label.get_window_extent()
+        assert (
+            figure.bbox.x0 <= box.x0
+            and box.x1 <= figure.bbox.x1
+            and figure.bbox.y0 <= box.y0
+            and box.y1 <= figure.bbox.y1
+        )
+
+
+def test_weights_may_be_lists_and_nothing_is_refused():
+    plot_attention([[0.5, 0.5]], ["a", "b"], ["c"])
+    with pytest.raises(InputError, match="nothing to draw"):
+        plot_attention_grid([])

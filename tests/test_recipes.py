@@ -67,15 +67,20 @@ def test_a_recipe_without_its_files_is_skipped_with_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "curve, verdict",
-    [([2.0, 1.0], "as before"), ([2.05, 1.02], "as before"), ([2.0, 1.04], "worse"), ([1.9, 0.9], "better")],
+    "loss, verdict",
+    [(1.0, "as before"), (1.02, "as before"), (1.04, "worse"), (0.9, "better"), (float("nan"), "worse")],
 )
-def test_a_curve_is_worse_where_one_epoch_is(curve, verdict):
-    assert quality.compared(curve, [2.0, 1.0], tolerance=0.03)["verdict"] == verdict
+def test_a_curve_is_judged_by_its_last_epoch(loss, verdict):
+    assert quality.compared([9.0, loss], [2.0, 1.0], tolerance=0.03)["verdict"] == verdict
 
 
-def test_a_recipe_without_a_stored_curve_is_not_compared():
-    assert quality.compared([1.0], None, tolerance=0.03)["verdict"] == "nothing stored"
+def test_a_curve_is_compared_with_one_of_its_size_and_seed_alone(tmp_path):
+    path = tmp_path / "dates.json"
+    quality._store(path, "quick", 0, [2.0, 1.0])
+    assert quality._stored(path, "quick", 0) == [2.0, 1.0]
+    for size, seed in (("quick", 1), ("full", 0)):
+        with pytest.raises(Skipped, match=f"dates.json has no curve of this size with the seed {seed}"):
+            quality._stored(path, size, seed)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,5 +1,6 @@
 import random
 import tracemalloc
+import unicodedata
 
 import pytest
 
@@ -27,6 +28,15 @@ def test_no_source_is_in_two_parts(repeated_sources):
     assert not sources(train) & sources(validation)
     assert not sources(train) & sources(test)
     assert not sources(validation) & sources(test)
+
+
+def test_a_sentence_that_is_written_otherwise_is_the_same():
+    sentences = [f"café {number}" for number in range(200)]
+    forms = [str, lambda text: f" {text}\u00a0", lambda text: unicodedata.normalize("NFD", text).replace(" ", "  ")]
+    pairs = [(form(sentence), str(number)) for number, sentence in enumerate(sentences) for form in forms]
+    train, validation, test = ({target for _, target in part} for part in split_pairs(pairs, 20, 30))
+    assert (len(train), len(validation), len(test)) == (150, 20, 30)
+    assert not train & validation and not train & test and not validation & test
 
 
 def test_every_pair_is_in_a_part_and_in_the_order_of_the_pairs(repeated_sources):

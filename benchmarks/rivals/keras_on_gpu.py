@@ -33,7 +33,7 @@ def attention(options):
 
 def layer_measurement(options):
     layer, call_of = (attention if options["table"] == "attention" else recurrent)(options)
-    inputs, mask = vectors(options), real_positions(options)
+    inputs, mask = map(jax.device_put, (vectors(options), real_positions(options)))
     call_of(layer, inputs, mask)  # which builds it
     given = [
         [variable.value for variable in kind] for kind in (layer.trainable_variables, layer.non_trainable_variables)

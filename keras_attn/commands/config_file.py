@@ -91,6 +91,9 @@ def _as_arguments(options, path, command, parser, given):
     """The options that are not given already, as the command line has them."""
     flags = parser._option_string_actions  # argparse has no public list of its options
     given = {argument.partition("=")[0] for argument in given}
+    for group in parser._mutually_exclusive_groups:
+        alternatives = {flag for action in group._group_actions for flag in action.option_strings}
+        given |= alternatives if alternatives & given else set()
     for name, value in options.items():
         flag = f"--{name}"
         if flag not in flags or flag in ("--config", "--help"):

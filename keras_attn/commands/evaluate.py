@@ -80,12 +80,12 @@ def run(options):
     answers = _translated(options, sources) if options.models else _written(options, sources)
     split = str.split
     if answers.processor:
-        from keras_attn.evaluation import normalized_references
+        from keras_attn.evaluation import normalized_references, tokenizer_of
 
         references = normalized_references(references, answers.processor)
         if baseline:
             (baseline,) = zip(*normalized_references([[text] for text in baseline], answers.processor))
-        split = _tokenizer(answers.processor, answers.texts, *references, baseline or [])
+        split = tokenizer_of(answers.processor, answers.texts, *references, baseline or [])
     preset = options.preset or (trained.measures if trained else answers.preset)
     tokenizer = options.bleu_tokenizer or (trained or TrainingConfig).bleu_tokenizer
     record = _measured(options, preset, answers, references, baseline, tokenizer=tokenizer, split=split)
@@ -195,10 +195,3 @@ def _lines_of(path, sources):
             f"{path} has {len(lines)} lines, but there are {len(sources)} sources; it must have one for each."
         )
     return lines
-
-
-def _tokenizer(processor, *lists):
-    """What cuts these texts into the model's tokens."""
-    texts = sorted({text for texts in lists for text in texts})
-    ids = dict(zip(texts, processor.to_ids(texts).to_list()))
-    return ids.__getitem__

@@ -57,9 +57,10 @@ def given_fields(options):
 
 def run(options):
     given = given_fields(options)
-    config = TrainingConfig(**given).resolved()
+    if not (options.resume and options.output):
+        config = TrainingConfig(**given).resolved()
     options.folder = pathlib.Path(options.output or pathlib.Path("runs", config.task))
-    if options.resume:
+    if options.resume:  # what goes together was found out when the run began
         config = resumed_config(options.folder / "config.json", given)
     from keras_attn.training import train
 

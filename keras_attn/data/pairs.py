@@ -126,7 +126,7 @@ def read_references(path):
     """
     rows = []
     for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
+        if line.strip() or "\t" in line:
             source, *answers = line.split("\t")
             if not answers:
                 raise InputError(f"{path}, line {number} has no tab; each must be source<TAB>answer<TAB>answer...")

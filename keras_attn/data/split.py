@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Split(NamedTuple):
 
 
 def split_pairs(pairs, validation=None, test=None, seed=0):
-    """Three parts, such that every pair with the same source sentence falls into the same part.
+    """Three parts, such that every pair with the same source sentence, whatever its white space and the Unicode form in which it
+    is written, falls into the same part.
 
     The seed and the sentence alone decide which sentences come first, so that a corpus that grows keeps most of what it
     held out.
@@ -63,7 +65,11 @@ class Part(Stream):
 
 
 def _key(source, seed):
-    """A number that stands for a sentence; two sentences with the same one, which hardly ever happens, share a part."""
+    """A number that stands for a sentence; two sentences with the same one, which hardly ever happens, share a part.
+
+    Sentences that differ by their white space or by how Unicode writes them are the same.
+    """
+    source = unicodedata.normalize("NFKC", " ".join(source.split()))
     return int.from_bytes(hashlib.blake2b(f"{seed} {source}".encode(), digest_size=8).digest(), "big")
 
 

@@ -88,6 +88,14 @@ class BestModel(keras.callbacks.Callback):
             _save(self.model, self.path)
 
 
+def best_epoch(history, monitor):
+    """The epoch, from 0, whose model `BestModel` keeps; `None` where there is no number to go by."""
+    sign = -1 if less_is_better(monitor) else 1
+    values = [sign * value for value in history.get(monitor, ())]
+    best = max((value for value in values if not math.isnan(value)), default=-math.inf)
+    return None if best == -math.inf else max(epoch for epoch, value in enumerate(values) if value == best)
+
+
 class KeptEpochs(keras.callbacks.Callback):
     """Keeps the model of each of the last epochs, for an average or an ensemble of them.
 
@@ -165,6 +173,12 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
     def __init__(self, history, monitor="val_loss", **options):
         super().__init__(monitor=monitor, mode="min" if less_is_better(monitor) else "max", **options)
         self.past = list(history.get(self.monitor, ()))
+
+    @property
+    def is_over(self):
+        """Whether the past epochs alone are reason enough to stop, for which Keras would train one batch more."""
+        better = min if less_is_better(self.monitor) else max
+        return bool(self.past) and len(self.past) - 1 - self.past.index(better(self.past)) >= self.patience
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

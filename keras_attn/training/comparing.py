@@ -73,10 +73,13 @@ def compare(config, attentions, wirings, folder, overwrite=False):
     """
     config, folder = config.resolved(), pathlib.Path(folder)
     configs = variants(config, attentions, wirings)
-    if (folder / RESULTS).exists() and not overwrite:
+    there = [name for name in (RESULTS, TABLE, PICTURE) if (folder / name).exists()]
+    if there and not overwrite:
         raise InputError(
-            f"{folder} holds another comparison; add --overwrite to replace it, or choose another --output."
+            f"{folder} holds {there[0]} already; add --overwrite to replace it, or choose another --output."
         )
+    for name in there:
+        (folder / name).unlink()
     prepare_processor(config.precision)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)

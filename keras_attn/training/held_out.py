@@ -23,6 +23,8 @@ def held_out(folders, part):
             another holds out.
     """
     first, *others = (read_config(pathlib.Path(folder, CONFIG)) for folder in folders)
+    if "-" in (getattr(first, name) for name in OF_PAIRS):
+        raise InputError(f"The pairs of {folders[0]} came from standard input and are gone; give others to measure on.")
     for folder, other in zip(folders[1:], others):
         for name in OF_PAIRS:
             if getattr(first, name) != getattr(other, name):

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_attn.evaluation import measure, normalized_references
+from keras_attn.evaluation import measure, normalized_references, tokenizer_of
 from keras_attn.translator import Translator
 
 # Of these, less is better; of other measures, more.
@@ -47,7 +47,8 @@ class DecodedQuality(keras.callbacks.Callback):
         if self._translator is None:
             self._translator = Translator(self.model, *self.texts, **self.options)
         outputs = self._translator(self.sources)
-        values = measure(outputs, self.references, self.measures, tokenizer=self.tokenizer)
+        split = tokenizer_of(self.texts[1], outputs, *self.references)
+        values = measure(outputs, self.references, self.measures, tokenizer=self.tokenizer, split=split)
         logs.update({f"val_{name}": value for name, value in values.items() if not isinstance(value, str)})
 
 

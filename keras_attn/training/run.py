@@ -9,6 +9,7 @@ import warnings
 import keras
 
 from keras_attn import files
+from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention, plot_loss
 from keras_attn.training.building import in_float32, model_to_train, new_model
 from keras_attn.training.checkpoint import (
@@ -18,6 +19,7 @@ from keras_attn.training.checkpoint import (
     KeptEpochs,
     MovingAverages,
     ResumedEarlyStopping,
+    best_epoch,
 )
 from keras_attn.training.folder import (
     CHECKPOINT,
@@ -76,17 +78,23 @@ def train(config, folder, overwrite=False, resume=False):
         model = model_to_train(config, texts, len(training))
         Translator(model, *texts).save(folder)
     describe(config, parts, training.pairs, model)
+    callbacks = _callbacks(config, folder, checkpoint, parts.validation, texts)
     with warnings.catch_warnings():
         # Keras says so after the first epoch of every data set whose length it does not know, and goes on.
         warnings.filterwarnings("ignore", "Your input ran out of data")
         model.fit(
             training.dataset(first_epoch=epochs_done),
             validation_data=validation,
-            epochs=config.epochs,
+            epochs=epochs_done if callbacks[-1].is_over else config.epochs,
             initial_epoch=epochs_done,
             shuffle=False,  # the batches are shuffled already
             verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=_callbacks(config, folder, checkpoint, parts.validation, texts),
+            callbacks=callbacks,
+        )
+    best = best_epoch(checkpoint.history, f"val_{config.monitor}")
+    if best is None:
+        raise InputError(
+            "Nothing was learned: the validation loss is no number; lower --learning-rate, and train anew."
         )
 
     translator = Translator.load(folder)  # the best epoch, which is not always the last
@@ -99,7 +107,7 @@ def train(config, folder, overwrite=False, resume=False):
         "beam": config.beam,
         "length_penalty": config.length_penalty,
         "epochs": checkpoint.epochs_done,
-        "validation_loss": min(checkpoint.history["val_loss"]),
+        "validation_loss": checkpoint.history["val_loss"][best],
         "parameters": model.count_params(),
         "seconds": round(time.monotonic() - started, 1),
     }

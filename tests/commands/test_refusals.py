@@ -156,7 +156,7 @@ def contents():
         ("train --tsv= --output new", " is not a file"),
         ("compare --attention ,", "There is nothing to compare; name an --attention and a --wiring"),
         ("compare --output dates.txt", "dates.txt is a file, but a comparison needs a folder"),
-        ("compare --output compared --units 8", "compared holds another comparison; add --overwrite"),
+        ("compare --output compared --units 8", "compared holds compare.json already; add --overwrite"),
         ("fly", "invalid choice: 'fly'"),
         ("", "the following arguments are required: COMMAND; see keras-attn --help"),
     ],
