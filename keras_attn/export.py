@@ -22,8 +22,13 @@ _WARMUP_TOKENS = 20
 
 # What `serving_default` and `beam` answer, see `StringModel.translate`.
 _ANSWERS = (
-    *("translations", "tokens", "scores", "log_probabilities", "token_log_probabilities", "attention"),
+    "translations",
+    "tokens",
     "source_tokens",
+    "scores",
+    "log_probabilities",
+    "token_log_probabilities",
+    "attention",
 )
 
 _TEXTS = tf.TensorSpec([None], tf.string, name="texts")

@@ -82,6 +82,7 @@ def _mean(values, mask):
     """The mean of the values at the tokens, zero where there is none: `(batch, memory_units)`."""
     mask = ops.expand_dims(mask, -1)
     # In float16, neither the sum over a long source nor the number of its tokens is exact.
-    total = ops.sum(ops.where(mask, ops.cast(values, "float32"), 0.0), axis=1)
-    tokens = ops.sum(ops.cast(mask, "float32"), axis=1)
+    wide = keras.backend.result_type(ops.dtype(values), "float32")
+    total = ops.sum(ops.where(mask, ops.cast(values, wide), 0.0), axis=1)
+    tokens = ops.sum(ops.cast(mask, wide), axis=1)
     return ops.cast(total / ops.maximum(tokens, 1.0), ops.dtype(values))

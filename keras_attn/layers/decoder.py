@@ -162,7 +162,7 @@ class Decoder(keras.layers.Layer):
             return self._logits(output), state, weights
         matrix, bias = softmax
         logits = product(output, matrix) + bias
-        return logits + ops.cast(barred, logits.dtype), state, weights
+        return logits + ops.cast(barred, ops.dtype(logits)), state, weights
 
     def softmax(self, ids):
         """What `step` needs for the logits of some target ids `(ids,)` alone: matrix `(units, ids)` and bias `(ids,)`."""
