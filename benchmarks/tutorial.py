@@ -7,7 +7,8 @@ The tutorial's way is that of TensorFlow's own, "Neural machine translation with
 `MultiHeadAttention` with one head, added to the decoder's states and normalised), here over words where the recipe has
 subwords, at most 10,000 on each side, random batches of 64, Adam at 0.001 until the validation loss has not fallen for three
 epochs, and greedy search. Its texts are cut, counted and joined again by this package, and it computes in the precision of the
-recipe, so that the difference is that of the models and their training. (With --quick, ours is tiny, and the figures mean nothing.)
+recipe, so that the difference is that of the models and their training. (With --quick, ours is tiny, and the figures mean
+nothing.)
 """
 
 import contextlib

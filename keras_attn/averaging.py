@@ -8,7 +8,7 @@ import numpy as np
 from keras_attn.errors import InputError
 from keras_attn.models import AttentionSeq2Seq
 from keras_attn.models.saving import load_model
-from keras_attn.text import first_difference
+from keras_attn.text import first_different_side
 from keras_attn.training.checkpoint import EPOCHS, kept_epochs
 from keras_attn.training.folder import clear, files_of_run
 from keras_attn.translator import Translator, read_texts
@@ -155,10 +155,10 @@ def _common_texts(folders):
     first, *others = folders
     texts = read_texts(first)
     for folder in others:
-        for side, one, other in zip(("source", "target"), texts, read_texts(folder)):
-            if difference := first_difference(one, other):
-                raise InputError(
-                    f"The models of an average share their vocabularies, but on the {side} side of {first} and "
-                    f"{folder}, {difference}; take models that were trained on the same text processors."
-                )
+        if different := first_different_side(texts, read_texts(folder)):
+            side, difference = different
+            raise InputError(
+                f"The models of an average share their vocabularies, but on the {side} side of {first} and "
+                f"{folder}, {difference}; take models that were trained on the same text processors."
+            )
     return texts

@@ -18,7 +18,7 @@ from keras_attn.ids import UNKNOWN
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
-from keras_attn.text import first_difference, text_processor_from_config
+from keras_attn.text import first_different_side, text_processor_from_config
 
 # Texts that are read before they are sorted by length: enough to leave little padding in a batch.
 WINDOW = 4096
@@ -276,12 +276,12 @@ class Translator:
         folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
         models, texts = zip(*(read_folder(folder) for folder in folders))
         for folder, other in zip(folders[1:], texts[1:]):
-            for side, first, second in zip(("source", "target"), texts[0], other):
-                if difference := first_difference(first, second):
-                    raise InputError(
-                        f"The models of an ensemble share their vocabularies, but on the {side} side of {folders[0]} and "
-                        f"{folder}, {difference}; take models that were trained on the same text processors."
-                    )
+            if different := first_different_side(texts[0], other):
+                side, difference = different
+                raise InputError(
+                    f"The models of an ensemble share their vocabularies, but on the {side} side of {folders[0]} and "
+                    f"{folder}, {difference}; take models that were trained on the same text processors."
+                )
         return cls(models[0] if len(models) == 1 else Ensemble(models, average), *texts[0], **options)
 
     def export(self, folder, **about):

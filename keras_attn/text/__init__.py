@@ -50,9 +50,22 @@ def text_processor_from_config(config):
     return _processor(options.pop("unit", None))(**options)
 
 
-def first_difference(one, other):
-    """What tells two text processors apart, as a clause ("id 17 is 'cat' in the one and 'dog' in the other"); `None` where
-    they give a text the same ids."""
+def first_different_side(texts, others):
+    """What tells the text processors of two models apart.
+
+    Args:
+        texts, others: those of source and target each.
+
+    Returns:
+        The first side on which they differ, `"source"` or `"target"`, and a clause that says how ("id 17 is 'cat' in the one
+        and 'dog' in the other"); `None` where they give every text the same ids.
+    """
+    found = ((side, _first_difference(*pair)) for side, *pair in zip(("source", "target"), texts, others))
+    return next(((side, difference) for side, difference in found if difference), None)
+
+
+def _first_difference(one, other):
+    """The clause of `first_different_side` for one side, or `None`."""
     for name in ("unit", "normalization", "lower_case"):
         here, there = getattr(one, name), getattr(other, name)
         if here != there:
@@ -74,7 +87,7 @@ __all__ = [
     "SubwordProcessor",
     "TextProcessor",
     "WordProcessor",
-    "first_difference",
+    "first_different_side",
     "learn_text_processor",
     "text_processor_from_config",
 ]

@@ -1,4 +1,4 @@
-"""Training with one attention after the other on the same task, for the same number of epochs, and one table of the results."""
+"""Training with one attention after the other on the same task, for as many epochs, and one table of the results."""
 
 import dataclasses
 import json
@@ -78,12 +78,12 @@ def compare(config, attentions, wirings, folder, overwrite=False):
         raise InputError(
             f"{folder} holds {there[0]} already; add --overwrite to replace it, or choose another --output."
         )
-    for name in there:
-        (folder / name).unlink()
     prepare_processor(config.precision)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
+    for name in there:
+        (folder / name).unlink()
     rows, panels = [], []
     for (attention, wiring), variant in configs.items():
         name = attention if attention == "none" else f"{attention}, {wiring}"

@@ -6,7 +6,7 @@ import shutil
 from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.errors import InputError
-from keras_attn.text import first_difference
+from keras_attn.text import first_different_side
 from keras_attn.training.checkpoint import EPOCHS
 from keras_attn.translator import Translator, read_texts
 
@@ -30,13 +30,12 @@ def refuse_another_run(folder, overwrite, resume):
 
 def refuse_other_texts(folder, texts):
     """Raises an `InputError` where these text processors are not those that the run in the folder began with."""
-    saved = read_texts(folder)
-    for side, before, now in zip(("source", "target"), saved, texts):
-        if difference := first_difference(before, now):
-            raise InputError(
-                f"The pairs are not those that the run in {folder} began with: on the {side} side, {difference}; bring them "
-                f"back, or train anew with another --output."
-            )
+    if different := first_different_side(read_texts(folder), texts):
+        side, difference = different
+        raise InputError(
+            f"The pairs are not those that the run in {folder} began with: on the {side} side, {difference}; bring them "
+            f"back, or train anew with another --output."
+        )
 
 
 def files_of_run(folder):
