@@ -4,6 +4,8 @@ Left to themselves, TensorFlow and JAX multiply matrices anew at every position,
 every matrix at every position. But all that waits for the position before is the state. So here one product for each
 position is left on the way there, and one on the way back. All others are made for all positions at once, which is far
 quicker. Only the states are kept for the way back; the gates are computed anew from them, at once, too.
+
+Products are made in the type of their matrix, which may be bfloat16. All else is float32, the states above all.
 """
 
 import keras
@@ -35,12 +37,12 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
     A masked position leaves the state as it is: its update gate is wide open. Nothing else needs to know about masks.
 
     Args:
-        inputs: float32 `(batch, length, input_units)`.
+        inputs: `(batch, length, input_units)`.
         start: the state before the first position, float32 `(batch, units)`.
         mask: boolean `(batch, length)`, false where a position is masked, or `None`.
         kernel: `W`, `(input_units, 3 * units)`: side by side, those of update gate, reset gate and candidate.
-        recurrent_kernel: `U`, `(units, 3 * units)`.
-        bias: `b` and `b'`, `(2, 3 * units)`.
+        recurrent_kernel: `U`, `(units, 3 * units)`, of the same type.
+        bias: `b` and `b'`, float32 `(2, 3 * units)`.
 
     Returns:
         Float32 `(batch, length, units)`, which has first derivatives by all but the mask.
@@ -59,9 +61,9 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
             previous = ops.concatenate([start[None], states[:-1]], axis=0)
             from_states = _sums(previous, recurrent_kernel, bias[1])
             by_start, *by_sums = _back(by_states, previous, from_inputs, from_states, recurrent_kernel)
-            by_inputs = _like(product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
-            by_matrices, by_biases = zip(*map(_by_weights, (inputs, previous), by_sums))
-            return by_inputs, by_start, *by_matrices, ops.stack(by_biases)
+            by_inputs = _like(_product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
+            by_matrices, by_biases = zip(*map(_by_weights, (kernel, recurrent_kernel), (inputs, previous), by_sums))
+            return ops.cast(by_inputs, ops.dtype(inputs)), by_start, *by_matrices, ops.stack(by_biases)
 
         return states, gradients
 
@@ -76,7 +78,7 @@ def _there(from_inputs, start, recurrent_kernel, bias):
     """The states of all positions."""
 
     def one_position(state, from_input):
-        from_state = ops.split(product(state, recurrent_kernel) + bias, 3, axis=-1)
+        from_state = ops.split(_product(state, recurrent_kernel) + bias, 3, axis=-1)
         update, _, candidate = _gates(from_input, from_state)
         state = update * state + (1 - update) * candidate
         return state, state
@@ -101,7 +103,7 @@ def _back(by_states, previous, from_inputs, from_states, recurrent_kernel):
         by_state_itself, update, factors = of_position
         total = by_state_itself + by_state
         by_sums = factors * three_times(total)
-        return update * total + product(by_sums, recurrent_kernel, transpose_right=True), total
+        return update * total + _product(by_sums, recurrent_kernel, transpose_right=True), total
 
     nothing = ops.zeros_like(previous[0])
     by_start, totals = _scan(one_position, nothing, [by_states, update, factors], reverse=True)
@@ -149,14 +151,19 @@ def _gates(from_inputs, from_states):
 
 def _sums(vectors, matrix, bias):
     """What `vectors @ matrix + bias` adds to update gate, reset gate and candidate."""
-    sums = product(_rows(vectors), matrix) + bias
+    sums = _product(_rows(vectors), matrix) + bias
     return [_like(each, vectors) for each in ops.split(sums, 3, axis=-1)]
 
 
-def _by_weights(vectors, by_sums):
+def _by_weights(matrix, vectors, by_sums):
     """The gradients by the matrix and the bias of `_sums`, from those by the sums `(length, batch, 3 * units)`."""
-    by_sums = _rows(by_sums)
-    return product(_rows(vectors), by_sums, transpose_left=True), ops.sum(by_sums, axis=0)
+    kind, by_sums = ops.dtype(matrix), _rows(by_sums)
+    by_matrix = product(ops.cast(_rows(vectors), kind), ops.cast(by_sums, kind), transpose_left=True)
+    return by_matrix, ops.sum(by_sums, axis=0)
+
+
+def _product(rows, matrix, transpose_right=False):
+    return ops.cast(product(ops.cast(rows, ops.dtype(matrix)), matrix, transpose_right=transpose_right), "float32")
 
 
 def _rows(vectors):

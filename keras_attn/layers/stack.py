@@ -15,9 +15,11 @@ class GRU(keras.layers.GRU):
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)
-        values = sequences, initial_state[0], self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
-        sequences, start, *weights = (ops.cast(value, "float32") for value in values)
-        states = gated_recurrence(sequences, start, mask, *weights)
+        start, bias = (ops.cast(each, "float32") for each in (initial_state[0], self.cell.bias))
+        of_products = "bfloat16" if self.compute_dtype == "bfloat16" else "float32"
+        given = sequences, self.cell.kernel, self.cell.recurrent_kernel
+        sequences, *matrices = (ops.cast(each, of_products) for each in given)
+        states = gated_recurrence(sequences, start, mask, *matrices, bias)
         return states[:, -1], states, [states[:, -1]]
 
 
