@@ -7,7 +7,7 @@ from helpers import gru_in_numpy, run_python
 
 tf = pytest.importorskip("tensorflow")
 
-from keras_attn import recurrence
+from keras_attn import products, recurrence
 from keras_attn.layers.stack import GRU
 from keras_attn.recurrence import gated_recurrence
 
@@ -74,7 +74,8 @@ def outputs_and_gradients(layer, inputs, start, mask):
     inputs, start = tf.constant(inputs), tf.constant(start)
     with tf.GradientTape() as tape:
         tape.watch([inputs, start])
-        outputs, state = layer(inputs, initial_state=start, mask=mask, training=True)
+        found = layer(inputs, initial_state=start, mask=mask, training=True)
+        outputs, state = (tf.cast(each, "float32") for each in found)
         order = np.flip(mask, axis=1) if layer.go_backwards else mask
         outputs = tf.boolean_mask(outputs, order)
         weights = 1 + tf.range(tf.size(outputs), dtype=tf.int32) % 7
@@ -90,6 +91,24 @@ def test_it_equals_the_layer_of_keras_and_its_gradients(rng, lengths, go_backwar
     ours, theirs = layers_of(weights_of(rng), go_backwards=go_backwards)
     for found, expected in zip(*(outputs_and_gradients(layer, *given) for layer in (ours, theirs)), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_in_bfloat16_it_multiplies_in_it_and_is_nearer_to_float32_than_the_layer_of_keras(rng, monkeypatch):
+    weights, given = weights_of(rng), inputs_of(rng, LENGTHS["mixed"])
+    kinds = set()
+
+    def product(left, right, **options):
+        kinds.update((left.dtype, right.dtype))
+        return products.product(left, right, **options)
+
+    monkeypatch.setattr(recurrence, "product", product)
+    _, exact = layers_of(weights)
+    halved = layers_of(weights, dtype="mixed_bfloat16")
+    expected, ours, theirs = (outputs_and_gradients(layer, *given) for layer in (exact, *halved))
+    for right, found, other in zip(expected, ours, theirs, strict=True):
+        rounding, others_rounding = (np.linalg.norm(tf.cast(each, "float32") - right) for each in (found, other))
+        assert rounding < others_rounding
+    assert kinds == {tf.bfloat16}
 
 
 def test_keras_is_not_asked(rng, monkeypatch):
