@@ -21,21 +21,24 @@ from benchmarks.joeynmt import add_option, interpreter
 
 KERAS, PYTORCH = "benchmarks.rivals.keras_training", "benchmarks.rivals.pytorch_training"
 JOEYNMT, PRODUCTS = "benchmarks.rivals.joeynmt_training", "benchmarks.rivals.products"
+OURS, FEEDING = {"rival": "ours", "like_length": True}, {"model": {"input_feeding": True}}
 BFLOAT16, ROUNDED_PRODUCTS = {"precision": "mixed_bfloat16"}, {"precision": "bfloat16_products"}
 
 # Name: module, and options beside those of the command line.
 RIVALS = {
-    "ours": (KERAS, {"rival": "ours", "like_length": True}),
-    "ours-bfloat16": (KERAS, {"rival": "ours", "like_length": True, **BFLOAT16}),
-    "ours-bfloat16-products": (KERAS, {"rival": "ours", "like_length": True, **ROUNDED_PRODUCTS}),
+    "ours": (KERAS, OURS),
+    "ours-bfloat16": (KERAS, {**OURS, **BFLOAT16}),
+    "ours-bfloat16-products": (KERAS, {**OURS, **ROUNDED_PRODUCTS}),
     "stock-keras": (KERAS, {"rival": "stock-keras", "like_length": False}),
     "stock-keras-like-length": (KERAS, {"rival": "stock-keras", "like_length": True}),
     "stock-keras-bfloat16": (KERAS, {"rival": "stock-keras", "like_length": True, **BFLOAT16}),
     "pytorch": (PYTORCH, {"like_length": False}),
     "pytorch-like-length": (PYTORCH, {"like_length": True}),
     "pytorch-bfloat16": (PYTORCH, {"like_length": True, **BFLOAT16}),
-    "ours-input-feeding": (KERAS, {"rival": "ours", "like_length": True, "model": {"input_feeding": True}}),
-    "ours-bahdanau": (KERAS, {"rival": "ours", "like_length": True, "model": {"wiring": "bahdanau"}}),
+    "ours-input-feeding": (KERAS, {**OURS, **FEEDING}),
+    "ours-input-feeding-bfloat16": (KERAS, {**OURS, **FEEDING, **BFLOAT16}),
+    "ours-input-feeding-bfloat16-products": (KERAS, {**OURS, **FEEDING, **ROUNDED_PRODUCTS}),
+    "ours-bahdanau": (KERAS, {**OURS, "model": {"wiring": "bahdanau"}}),
     "joeynmt-input-feeding": (JOEYNMT, {"like_length": True}),
     "products-alone": (PRODUCTS, {"work": "training", "like_length": True}),
 }

@@ -16,7 +16,7 @@ arguments here; the layers of the same names own them.
 
 from keras import config, ops
 
-from keras_attn.products import batch_product
+from keras_attn.products import batch_product, rounding_product
 
 # Far below any real score, yet finite: a row of nothing but -inf would turn into NaN.
 _MASKED_SCORE = -1e9
@@ -99,7 +99,9 @@ def project(vectors, kernel):
     vectors = _floating(vectors)
     # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
     # differentiate them inside a loop (matmul).
-    flat = ops.matmul(ops.reshape(vectors, (-1, vectors.shape[-1])), kernel)
+    if len(vectors.shape) == 2:
+        return rounding_product(vectors, kernel)
+    flat = rounding_product(ops.reshape(vectors, (-1, vectors.shape[-1])), kernel)
     return ops.reshape(flat, (*ops.shape(vectors)[:-1], kernel.shape[-1]))
 
 

@@ -46,6 +46,12 @@ def product(left, right, transpose_left=False, transpose_right=False):
     return tf.squeeze(batch, axis=0)
 
 
+def rounding_product(left, right):
+    """`left @ right` of two matrices of any kind, as `keras.ops.matmul` has it, which by itself never rounds."""
+    rounds = may_round() and _are_tensorflows_float32(left, right)
+    return product(left, right) if rounds else ops.matmul(left, right)
+
+
 def batch_product(left, right, transpose_right=False):
     """`left @ right` of two batches of matrices, under any backend and of any kind.
 

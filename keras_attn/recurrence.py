@@ -71,6 +71,21 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
     return ops.transpose(states_of(ops.transpose(inputs, [1, 0, 2]), start, *weights), [1, 0, 2])
 
 
+def gated_step(inputs, state, kernel, recurrent_kernel, bias):
+    """The state after one more position, which `gated_recurrence` describes.
+
+    Args:
+        inputs: `(batch, input_units)`.
+        state: float32 `(batch, units)`.
+        kernel, recurrent_kernel, bias: as there.
+
+    Returns:
+        Float32 `(batch, units)`.
+    """
+    from_input = ops.split(_product(inputs, kernel) + bias[0], 3, axis=-1)
+    return _next_state(state, from_input, recurrent_kernel, bias[1])
+
+
 # Below, everything is `(length, batch, ...)`.
 
 
@@ -78,9 +93,7 @@ def _there(from_inputs, start, recurrent_kernel, bias):
     """The states of all positions."""
 
     def one_position(state, from_input):
-        from_state = ops.split(_product(state, recurrent_kernel) + bias, 3, axis=-1)
-        update, _, candidate = _gates(from_input, from_state)
-        state = update * state + (1 - update) * candidate
+        state = _next_state(state, from_input, recurrent_kernel, bias)
         return state, state
 
     return _scan(one_position, start, from_inputs)[1]
@@ -141,6 +154,12 @@ def _scan(step, state, sequences, reverse=False):
     going = lambda done, *_: done < length
     _, state, outputs = tf.while_loop(going, one_position, (0, state, outputs), parallel_iterations=1)
     return state, outputs.stack()
+
+
+def _next_state(state, from_input, recurrent_kernel, bias):
+    from_state = ops.split(_product(state, recurrent_kernel) + bias, 3, axis=-1)
+    update, _, candidate = _gates(from_input, from_state)
+    return update * state + (1 - update) * candidate
 
 
 def _gates(from_inputs, from_states):

@@ -5,11 +5,14 @@ from helpers import multiplies_bfloat16, numbers, run_python
 
 tf = pytest.importorskip("tensorflow")
 
+from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, products
+from keras_attn.layers import decoder
 from keras_attn.products import batch_product, product
 
 SHAPES = (20, 30), (30, 40)
 ALLOWED_FIRST = """
 import numpy as np, tensorflow as tf
+from keras_attn.functional import project
 from keras_attn.products import allow_bfloat16_products, product
 print(allow_bfloat16_products())
 factors = np.load("factors.npz")
@@ -17,6 +20,9 @@ for turned in ((False, False), (True, False), (False, True)):
     given = [factors[name].T if turn else factors[name] for name, turn in zip(("left", "right"), turned)]
     found = product(*map(tf.constant, given), *turned)
     print(found.dtype.name, abs(found - factors["left"] @ factors["right"]).numpy().max())
+for left in (factors["left"], factors["left"][:, None]):
+    found = project(tf.constant(left), tf.constant(factors["right"]))
+    print(found.dtype.name, abs(found - left @ factors["right"]).numpy().max())
 """
 ALLOWED_TOO_LATE = """
 import os, tensorflow as tf
@@ -100,7 +106,7 @@ def test_products_round_where_they_may_and_can(rng, tmp_path):
     rounds, *found = run_python(ALLOWED_FIRST, cwd=tmp_path).splitlines()
     assert rounds == str(multiplies_bfloat16())
     least, most = (1e-3, 0.2) if multiplies_bfloat16() else (0, 1e-4)
-    assert len(found) == 3
+    assert len(found) == 5
     for kind, error in map(str.split, found):
         assert kind == "float32" and least <= float(error) < most
 
@@ -108,3 +114,31 @@ def test_products_round_where_they_may_and_can(rng, tmp_path):
 @pytest.mark.slow
 def test_after_the_first_product_it_is_too_late_and_changes_nothing(tmp_path):
     assert run_python(ALLOWED_TOO_LATE, cwd=tmp_path).strip() == "False True"
+
+
+def products_that_never_round(model):
+    """Names of the operations of a step of training that multiply two matrices as Keras does."""
+    model.build()
+    loss = MaskedCrossEntropy()
+
+    @tf.function
+    def gradients(source, target):
+        with tf.GradientTape() as tape:
+            value = loss(target, model({"source": source, "target": target}, training=True))
+        return tape.gradient(value, [weight.value for weight in model.trainable_weights])
+
+    ids = tf.TensorSpec([None, None], "int32")
+    graph = gradients.get_concrete_function(ids, ids).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return [node.name for node in nodes if node.op == "MatMul" and "MatVec" not in node.name]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"tied_softmax": True}, {"input_feeding": True}, {"wiring": "bahdanau", "attention": "additive"}]
+)
+def test_where_products_may_round_a_model_has_no_others(monkeypatch, options):
+    model = AttentionSeq2Seq(20, 20, units=8, **options)
+    assert products_that_never_round(model)
+    for module in (products, decoder):
+        monkeypatch.setattr(module, "may_round", lambda: True)
+    assert not products_that_never_round(model)

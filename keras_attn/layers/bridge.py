@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
+from keras_attn.layers.parts import Dense
 
 BRIDGES = ("dense", "copy", "mean", "zero")
 
@@ -54,7 +55,7 @@ class Bridge(keras.layers.Layer):
                         f"decoder's {self.units}; use bridge='dense' or make them equal."
                     )
                 if self.kind in ("dense", "mean"):
-                    projection = keras.layers.Dense(self.units, activation="tanh", dtype=self.dtype_policy)
+                    projection = Dense(self.units, activation="tanh", dtype=self.dtype_policy)
                     projection.build(values_shape if self.kind == "mean" else shape)
                     self.projections.append(projection)
 

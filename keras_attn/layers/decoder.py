@@ -6,7 +6,7 @@ from keras import ops
 from keras_attn.errors import InputError
 from keras_attn.fused import Origin, in_graph, trace_logits
 from keras_attn.layers.memory import Memory
-from keras_attn.layers.parts import part
+from keras_attn.layers.parts import Dense, part
 from keras_attn.layers.time import over_time
 from keras_attn.layers.wirings import WIRINGS
 from keras_attn.products import may_round, product
@@ -72,7 +72,7 @@ class Decoder(keras.layers.Layer):
         self.output_units = self.embedding.units if self.embedding.tied else self.stack.units
         self.attentional = None
         if self.wiring.readout:
-            self.attentional = keras.layers.Dense(self.output_units, activation="tanh", name="attentional", **policy)
+            self.attentional = Dense(self.output_units, activation="tanh", name="attentional", **policy)
         self.logits = None
         if not self.embedding.tied:
             # Keras's default makes the matrix the smaller the more tokens there are. With thousands of them, all that is

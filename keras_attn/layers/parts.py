@@ -23,3 +23,10 @@ class Matrix(keras.layers.Layer):
 
     def call(self, vectors):
         return functional.project(vectors, self.kernel)
+
+
+class Dense(keras.layers.Dense):
+    """Keras's own, whose product rounds where products may."""
+
+    def call(self, inputs, training=None):
+        return self.activation(functional.project(inputs, self.kernel) + self.bias)

@@ -4,23 +4,41 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
-from keras_attn.recurrence import gated_recurrence, pays
+from keras_attn.recurrence import gated_recurrence, gated_step, pays
 
 
 class GRU(keras.layers.GRU):
     """Keras's own, but faster on a processor under TensorFlow."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not pays() or self.compute_dtype == "float64" or (training and self.recurrent_dropout):
+        if not pays() or self._leaves_to_keras(training):
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)
-        start, bias = (ops.cast(each, "float32") for each in (initial_state[0], self.cell.bias))
-        of_products = "bfloat16" if self.compute_dtype == "bfloat16" else "float32"
-        given = sequences, self.cell.kernel, self.cell.recurrent_kernel
-        sequences, *matrices = (ops.cast(each, of_products) for each in given)
-        states = gated_recurrence(sequences, start, mask, *matrices, bias)
+        states = gated_recurrence(*self._in_its_types(sequences, initial_state[0]), mask, *self._cell_weights())
         return states[:, -1], states, [states[:, -1]]
+
+    def step(self, inputs, states, training=False):
+        """What the layer's cell does: one position further."""
+        if self._leaves_to_keras(training):
+            return self.cell(inputs, states, training=training)
+        state = gated_step(*self._in_its_types(inputs, states[0]), *self._cell_weights())
+        state = ops.cast(state, ops.dtype(states[0]))
+        return state, [state]
+
+    def _leaves_to_keras(self, training):
+        return self.compute_dtype == "float64" or (training and self.recurrent_dropout)
+
+    def _in_its_types(self, inputs, state):
+        return ops.cast(inputs, self._type_of_products), ops.cast(state, "float32")
+
+    def _cell_weights(self):
+        matrices = (ops.cast(each, self._type_of_products) for each in (self.cell.kernel, self.cell.recurrent_kernel))
+        return *matrices, ops.cast(self.cell.bias, "float32")
+
+    @property
+    def _type_of_products(self):
+        return "bfloat16" if self.compute_dtype == "bfloat16" else "float32"
 
 
 CELLS = {"gru": GRU, "lstm": keras.layers.LSTM}
@@ -185,7 +203,8 @@ class RecurrentStack(keras.layers.Layer):
             read = ops.concatenate([below, side], axis=-1) if self.side_units[index] else below
             if keep:
                 read = read * keep[index]
-            output, layer_state = layer.cell(read, state[index], training=training)
+            step = getattr(layer, "step", layer.cell)
+            output, layer_state = step(read, state[index], training=training)
             new_state.append(list(layer_state) if isinstance(layer_state, (list, tuple)) else [layer_state])
             output = self._finish(index, below, output)
         return output, new_state
