@@ -39,6 +39,13 @@ def test_a_sentence_that_is_written_otherwise_is_the_same():
     assert not train & validation and not train & test and not validation & test
 
 
+@pytest.mark.parametrize("lower_case", [True, False])
+def test_capitals_make_another_sentence_unless_told(lower_case):
+    pairs = [(form(f"Straße {number}"), str(number)) for number in range(200) for form in (str, str.lower)]
+    train, _, test = ({target for _, target in part} for part in split_pairs(pairs, 20, 30, lower_case=lower_case))
+    assert bool(train & test) == (not lower_case)
+
+
 def test_every_pair_is_in_a_part_and_in_the_order_of_the_pairs(repeated_sources):
     doubled = repeated_sources + repeated_sources[:10]
     parts = split_pairs(doubled, 20, 30)

@@ -160,6 +160,12 @@ def test_turned_pairs_are_split_by_what_the_model_reads(somewhere):
     assert sum(map(len, sources)) == 60
 
 
+def test_for_a_model_that_lowers_them_capitals_make_no_other_sentence(somewhere):
+    pathlib.Path("capitals.tsv").write_text("\n".join(f"{word} {i}\t{i}" for i in range(90) for word in ("One", "one")))
+    parts = load_parts(TrainingConfig(tsv="capitals.tsv", lower_case=True).resolved())
+    assert [len({target for _, target in part}) for part in parts] == [82, 4, 4]
+
+
 @pytest.mark.parametrize("data", [{"tsv": "pairs.tsv"}, {"dataset": "dates", "pairs": 50}])
 def test_the_seed_does_not_decide_what_is_held_out(somewhere, data):
     parts = [load_parts(TrainingConfig(**data, seed=seed).resolved()) for seed in (0, 1)]

@@ -19,7 +19,7 @@ class Split(NamedTuple):
     test: list
 
 
-def split_pairs(pairs, validation=None, test=None, seed=0):
+def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
     """Three parts, such that every pair with the same source sentence, whatever its white space and the Unicode form in which it
     is written, falls into the same part.
 
@@ -31,6 +31,7 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
         validation, test: how many different source sentences to hold out; `None` holds out one in twenty, but
             no more than 2,000.
         seed: of the choice.
+        lower_case: whether sentences that differ by their capitals alone are the same, as for a model that lowers them.
 
     Returns:
         A `Split` of lists, each part in the order of the pairs; a part that is to have 0 is empty.
@@ -38,13 +39,14 @@ def split_pairs(pairs, validation=None, test=None, seed=0):
     Raises:
         InputError: there are too few different source sentences, or a number is below 0.
     """
-    return Split(*map(list, stream_split(pairs, validation, test, seed)))
+    return Split(*map(list, stream_split(pairs, validation, test, seed, lower_case)))
 
 
-def stream_split(pairs, validation=None, test=None, seed=0):
+def stream_split(pairs, validation=None, test=None, seed=0, lower_case=False):
     """The same where the pairs are a `Stream`, or anything else that can be gone through again and again: each part is a
     `Part` that reads them anew. In memory are nine bytes for a pair meanwhile and one afterwards."""
-    of_pair = _parts(np.fromiter((_key(source, seed) for source, _ in pairs), np.uint64), validation, test)
+    keys = (_key(source.lower() if lower_case else source, seed) for source, _ in pairs)
+    of_pair = _parts(np.fromiter(keys, np.uint64), validation, test)
     return Split(*(Part(pairs, of_pair == number) for number in range(3)))
 
 

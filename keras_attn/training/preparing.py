@@ -30,10 +30,10 @@ def load_parts(config):
     }
     if config.test_references is not None:
         given["test"] = read_references(*_files(config, "test_references"))
-    # Turned before it is split: what must not be in two parts is the sentence that the model reads.
+    # What must not be in two parts is the sentence that the model reads: turned, and in small letters if it is to see those.
     every = _pairs(config)
     used = Stream(lambda: turn(itertools.islice(every, config.pairs)))
-    parts = stream_split(used, **dict.fromkeys(given, 0))
+    parts = stream_split(used, **dict.fromkeys(given, 0), lower_case=config.lower_case)
     return Split(parts.train, list(parts.validation), list(parts.test))._replace(**given)
 
 
