@@ -22,8 +22,8 @@ inputs, start = rng.normal(size=(4, 5, 3)).astype("float32"), rng.normal(size=(4
 mask = np.arange(5) < np.array([5, 0, 3, 1])[:, None]
 weights = [rng.normal(size=shape).astype("float32") for shape in ((3, 12), (4, 12), (2, 12))]
 
-def value_and_gradients(kind, go_backwards):
-    layer = kind(4, return_sequences=True, return_state=True, go_backwards=go_backwards)
+def value_and_gradients(kind, go_backwards, dtype="float32"):
+    layer = kind(4, return_sequences=True, return_state=True, go_backwards=go_backwards, dtype=dtype)
     layer.build((None, None, 3))
     layer.set_weights(weights)
     order = mask[:, ::-1] if go_backwards else mask
@@ -39,6 +39,8 @@ for go_backwards in (False, True):
     theirs = value_and_gradients(keras.layers.GRU, go_backwards)
     for ours, expected in zip(found, theirs, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+    for halved, expected in zip(value_and_gradients(GRU, go_backwards, "mixed_bfloat16"), theirs, strict=True):
+        assert 0 < np.linalg.norm(halved - expected) < 0.02 * np.linalg.norm(expected)
 layer = GRU(4)
 keras.layers.GRU.inner_loop = None
 print(keras.backend.backend(), len(found), layer(inputs).shape)
