@@ -116,29 +116,34 @@ def test_after_the_first_product_it_is_too_late_and_changes_nothing(tmp_path):
     assert run_python(ALLOWED_TOO_LATE, cwd=tmp_path).strip() == "False True"
 
 
-def products_that_never_round(model):
-    """Names of the operations of a step of training that multiply two matrices as Keras does."""
-    model.build()
+def step_of_training(model, source, target):
+    """The gradients by all weights, and the names of the operations that multiply two matrices as Keras does."""
     loss = MaskedCrossEntropy()
 
     @tf.function
-    def gradients(source, target):
+    def gradients():
         with tf.GradientTape() as tape:
             value = loss(target, model({"source": source, "target": target}, training=True))
-        return tape.gradient(value, [weight.value for weight in model.trainable_weights])
+        return [
+            tf.convert_to_tensor(by) for by in tape.gradient(value, [each.value for each in model.trainable_weights])
+        ]
 
-    ids = tf.TensorSpec([None, None], "int32")
-    graph = gradients.get_concrete_function(ids, ids).graph.as_graph_def()
+    graph = gradients.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return [node.name for node in nodes if node.op == "MatMul" and "MatVec" not in node.name]
+    return gradients(), [node.name for node in nodes if node.op == "MatMul" and "MatVec" not in node.name]
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"tied_softmax": True}, {"input_feeding": True}, {"wiring": "bahdanau", "attention": "additive"}]
 )
-def test_where_products_may_round_a_model_has_no_others(monkeypatch, options):
+def test_where_products_may_round_a_model_has_no_others(monkeypatch, rng, options):
     model = AttentionSeq2Seq(20, 20, units=8, **options)
-    assert products_that_never_round(model)
+    given = tf.constant(rng.integers(4, 20, (3, 5))), tf.constant(rng.integers(4, 20, (3, 6)))
+    expected, plain_products = step_of_training(model, *given)
+    assert plain_products
     for module in (products, decoder):
         monkeypatch.setattr(module, "may_round", lambda: True)
-    assert not products_that_never_round(model)
+    found, plain_products = step_of_training(model, *given)
+    assert not plain_products
+    for by_weight, as_expected in zip(found, expected, strict=True):
+        np.testing.assert_allclose(by_weight, as_expected, atol=1e-6)
