@@ -74,6 +74,11 @@ def test_a_curve_is_judged_by_its_last_epoch(loss, verdict):
     assert quality.compared([9.0, loss], [2.0, 1.0], tolerance=0.03)["verdict"] == verdict
 
 
+@pytest.mark.parametrize("loss, verdict", [(0.003, "as before"), (0.007, "worse")])
+def test_where_hardly_any_loss_is_left_a_share_of_it_says_nothing(loss, verdict):
+    assert quality.compared([loss], [0.0026], tolerance=0.03)["verdict"] == verdict
+
+
 def test_a_curve_is_compared_with_one_of_its_size_and_seed_alone(tmp_path):
     path = tmp_path / "dates.json"
     quality._store(path, "quick", 0, [2.0, 1.0])
