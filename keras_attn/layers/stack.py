@@ -203,7 +203,7 @@ class RecurrentStack(keras.layers.Layer):
             read = ops.concatenate([below, side], axis=-1) if self.side_units[index] else below
             if keep:
                 read = read * keep[index]
-            step = getattr(layer, "step", layer.cell)
+            step = getattr(layer, "step", layer.cell)  # Keras's own layers leave steps to their cells
             output, layer_state = step(read, state[index], training=training)
             new_state.append(list(layer_state) if isinstance(layer_state, (list, tuple)) else [layer_state])
             output = self._finish(index, below, output)
