@@ -220,7 +220,7 @@ def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding
     """
     import tensorflow as tf
 
-    logits = tf.cast(product(vectors, matrix, transpose_right=is_embedding), tf.float32) + bias
+    logits = tf.cast(product(vectors, matrix, transpose_right=is_embedding) + tf.cast(bias, vectors.dtype), tf.float32)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     highest = tf.reduce_max(logits, axis=-1)
