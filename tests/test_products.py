@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import multiplies_bfloat16, numbers, run_python
+from helpers import multiplies_bfloat16, numbers, run_python, slow
 
 tf = pytest.importorskip("tensorflow")
 
@@ -134,7 +134,8 @@ def step_of_training(model, source, target):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"tied_softmax": True}, {"input_feeding": True}, {"wiring": "bahdanau", "attention": "additive"}]
+    "options",
+    [slow({}), slow({"tied_softmax": True}), {"input_feeding": True}, slow({"wiring": "bahdanau", "attention": "additive"})],
 )
 def test_where_products_may_round_a_model_has_no_others(monkeypatch, rng, options):
     model = AttentionSeq2Seq(20, 20, units=8, **options)
