@@ -135,7 +135,12 @@ def step_of_training(model, source, target):
 
 @pytest.mark.parametrize(
     "options",
-    [slow({}), slow({"tied_softmax": True}), {"input_feeding": True}, slow({"wiring": "bahdanau", "attention": "additive"})],
+    [
+        slow({}),
+        slow({"tied_softmax": True}),
+        {"input_feeding": True},
+        slow({"wiring": "bahdanau", "attention": "additive"}),
+    ],
 )
 def test_where_products_may_round_a_model_has_no_others(monkeypatch, rng, options):
     model = AttentionSeq2Seq(20, 20, units=8, **options)
