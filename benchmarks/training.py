@@ -7,9 +7,10 @@ on the same sentences, each in a process of its own, in turn and several times o
 padding not counted: median, lowest and highest of the rounds; the loss of the last round, in nats a token; and each
 rival's median divided by ours. Stock Keras has no layer between encoder and decoder, neither has PyTorch, and Keras's
 attention does not scale its scores, so that both have a little less to do. With `-like-length`, sentences of like length share a
-batch, as they always do in ours; a batch in random order has half as much padding again. Where the attention feeds back into the recurrent layers (input feeding, and the wiring
-of Bahdanau), every position waits for the one before; JoeyNMT knows no other way. `products-alone` is nobody: it only
-multiplies the matrices that this takes, in float32 with TensorFlow, and is the limit for who does that.
+batch, as they always do in ours; a batch in random order has half as much padding again. Where the attention feeds back into
+the recurrent layers (input feeding, and the wiring of Bahdanau), every position waits for the one before; JoeyNMT knows no
+other way. `products-alone` is nobody: it only multiplies the matrices that this takes, in float32 with TensorFlow, and is the
+limit for who does that.
 
 The sentences are those of Multi30k, German to English, if it is found (--data names its folder), and otherwise made up.
 """

@@ -97,10 +97,10 @@ def cosine_score(query, keys):
 def project(vectors, kernel):
     """Vectors `(..., input_units)` times a matrix `(input_units, units)`: `(..., units)`."""
     vectors = _floating(vectors)
+    if len(vectors.shape) == 2:
+        return rounding_product(vectors, kernel)  # which TensorFlow joins with what is added to it
     # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
     # differentiate them inside a loop (matmul).
-    if len(vectors.shape) == 2:
-        return rounding_product(vectors, kernel)
     flat = rounding_product(ops.reshape(vectors, (-1, vectors.shape[-1])), kernel)
     return ops.reshape(flat, (*ops.shape(vectors)[:-1], kernel.shape[-1]))
 
