@@ -12,14 +12,20 @@ import sys
 
 from keras_attn.errors import InputError
 
-# The command line answers `--help` without Keras, and its commands import what they need themselves. (While Python looks
-# for the package that `-m` names, that is all that the arguments begin with. `train.py` is the one beside the package.)
-_SCRIPT = pathlib.Path(sys.argv[0] if sys.argv else "")
-_OURS = pathlib.Path(__file__).resolve().parents[1] / "train.py"
-_COMMAND_LINE = sys.argv[:1] == ["-m"] or _SCRIPT.stem == "keras-attn" or _SCRIPT.resolve() == _OURS
 
-# Everyone else gets these at once: Keras only loads a saved model whose classes have been imported.
-if not _COMMAND_LINE:
+def _is_command_line():
+    """Whether this is `keras-attn`, `python -m keras_attn`, or the `train.py` beside the package."""
+    program = sys.argv[0] if sys.argv else ""
+    if program == "-m":  # as long as Python looks for the module that it is to run
+        module = sys.orig_argv.index("-m") + 1 if "-m" in sys.orig_argv else 0
+        return sys.orig_argv[module] == __name__
+    script = pathlib.Path(program)
+    return script.stem == "keras-attn" or script.resolve() == pathlib.Path(__file__).resolve().parents[1] / "train.py"
+
+
+# The command line answers `--help` without Keras, and its commands import what they need themselves. Everyone else gets
+# these at once: Keras only loads a saved model whose classes have been imported.
+if not _is_command_line():
     from keras_attn import functional
     from keras_attn.explain import explain  # imported later, the module would take the function's name
     from keras_attn.layers import Attention, BahdanauStyleDotAttention

@@ -96,7 +96,7 @@ def cosine_score(query, keys):
 
 def project(vectors, kernel):
     """Vectors `(..., input_units)` times a matrix `(input_units, units)`: `(..., units)`."""
-    vectors = _floating(vectors)
+    vectors, kernel = _floating(vectors), _floating(kernel)
     if len(vectors.shape) == 2:
         return rounding_product(vectors, kernel)  # which TensorFlow joins with what is added to it
     # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
@@ -156,6 +156,7 @@ def location_score(query, kernel, source_length):
 
     Source: Luong et al. 2015, equation 8.
     """
+    kernel = _floating(kernel)
     scores = project(query, kernel)
     positions = ops.arange(source_length)
     known = positions < kernel.shape[-1]

@@ -3,13 +3,15 @@
 The logits are by far the largest thing in training: a number for each target position and each token of the vocabulary,
 padding included, then as many probabilities, and as many gradients. A loss needs none of them for longer than it takes to
 add them up. Here a few hundred real tokens at a time go from the decoder's vectors to their losses and straight on to the
-gradients, in a piece of memory that the processor's cache can hold.
+gradients, in a chunk of memory that the processor's cache can hold.
 
 `trace_logits` notes where logits come from, and a loss or metric that finds the note need not look at them. TensorFlow
 then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always; only a gradient
 of the loss by the logits there is none, as the loss does not come from them. Where there is no graph, logits exist already, and
 there is no note.
 """
+
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -18,9 +20,9 @@ from keras_attn.ids import PADDING
 from keras_attn.products import product
 from keras_attn.replicas import one_replica
 
-# How many logits a piece has, 8 MiB in float32, and how many pieces are in work at a time.
+# How many logits a chunk has, 8 MiB in float32, and how many chunks are in work at a time.
 _LOGITS_AT_A_TIME = 2**21
-_PIECES_AT_A_TIME = 2
+_CHUNKS_AT_A_TIME = 2
 # Products of fewer rows than this take longer to fetch the matrix than to multiply.
 _LEAST_TOKENS = 64
 
@@ -40,20 +42,9 @@ class Origin:
 
     def __init__(self, vectors, matrix, bias, is_embedding, training):
         self.vectors = vectors
-        self.matrix, self.bias = map(_now, (matrix, bias))
-        self.is_embedding = is_embedding
+        self.softmax = _Softmax(_snapshot(matrix), _snapshot(bias), is_embedding)
         self.training = bool(training)
-        self.seen = {}
-
-    def logits(self):
-        """What is written down in the end: `(..., vocabulary_size)`."""
-        import tensorflow as tf
-
-        *dimensions, units = tf.unstack(tf.shape(self.vectors))
-        rows = tf.reshape(self.vectors, [-1, units])
-        matrix, bias = (tf.cast(weights, rows.dtype) for weights in (self.matrix, self.bias))
-        logits = product(rows, matrix, transpose_right=self.is_embedding) + bias
-        return tf.reshape(logits, [*dimensions, self.bias.shape[0]])
+        self.found = {}
 
     def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
         """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar, which has first derivatives
@@ -65,16 +56,54 @@ class Origin:
             label_smoothing: `ε`, see `MaskedCrossEntropy`.
         """
         total, losses, right = _total_cross_entropy(self, labels, weights, label_smoothing)
-        self.seen = {"labels": labels, "losses": losses, "right": right}
+        self.found = {"labels": labels, "losses": losses, "right": right}
         return total
 
 
-def _now(weights):
+class _Softmax(NamedTuple):
+    """What makes logits of vectors: a matrix, which may be an embedding's, and a bias."""
+
+    matrix: Any
+    bias: Any
+    is_embedding: bool
+
+    @property
+    def vocabulary_size(self):
+        return self.bias.shape[0]
+
+    @property
+    def units(self):
+        return self.matrix.shape[1 if self.is_embedding else 0]
+
+    def in_type(self, dtype):
+        import tensorflow as tf
+
+        return self._replace(matrix=tf.cast(self.matrix, dtype), bias=tf.cast(self.bias, dtype))
+
+    def logits(self, vectors):
+        import tensorflow as tf
+
+        return tf.cast(product(vectors, self.matrix, transpose_right=self.is_embedding) + self.bias, tf.float32)
+
+    def by_vectors(self, by_logits):
+        return product(by_logits, self.matrix, transpose_right=not self.is_embedding)
+
+    def by_matrix(self, vectors, by_logits):
+        import tensorflow as tf
+
+        pair = (by_logits, vectors) if self.is_embedding else (vectors, by_logits)
+        return tf.cast(product(*pair, transpose_left=True), tf.float32)
+
+
+def _snapshot(weights):
     """What a variable holds at this point, after which training may change it; in its own type, where Keras would read it in
     that of the computation."""
     import tensorflow as tf
 
-    return tf.convert_to_tensor(weights._value if isinstance(weights, keras.Variable) else weights)
+    if isinstance(weights, keras.Variable):
+        # A variable that is still to be made has no value but that of its initializer.
+        weights = weights.value if weights._value is None else weights._value
+    return tf.convert_to_tensor(weights)
 
 
 def in_graph():
@@ -104,19 +133,19 @@ def origin_of(logits):
     return getattr(logits, _NOTE, None)
 
 
-def seen(logits, labels, what):
+def found_by_loss(logits, labels, what):
     """What a loss found on its way, for metrics that come after it.
 
     Args:
         logits: that may have a note.
         labels: the very tensor that the loss was given.
         what: `"losses"`, the cross-entropy of every token without smoothing, or `"right"`, whether its logit is the
-            highest (or one of several).
+            highest (the first of several).
 
     Returns:
-        Float32 `(batch, target_length)`, 0 in the padding; `None` if no loss has seen these.
+        Float32 `(batch, target_length)`, 0 in the padding; `None` if no loss has found any of these.
     """
-    found = origin_of(logits).seen if origin_of(logits) else {}
+    found = origin_of(logits).found if origin_of(logits) else {}
     return found[what] if found and found["labels"] is labels else None
 
 
@@ -131,9 +160,10 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
 
     @tf.custom_gradient
     def total_of(vectors, matrix, bias):
-        units = matrix.shape[1 if origin.is_embedding else 0]  # vectors from a loop may not say it
+        softmax = _Softmax(matrix, bias, origin.softmax.is_embedding)
+        units = softmax.units  # vectors from a loop may not say it
         real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
-        given = real_vectors, matrix, bias, tokens, token_weights, label_smoothing, origin.is_embedding
+        given = softmax, real_vectors, tokens, token_weights, label_smoothing
         total, losses, right, *by = _in_chunks(*given, with_gradients=origin.training)
 
         def gradients(scale, *_):
@@ -144,12 +174,12 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
 
         return (total, losses, right), gradients
 
-    total, *of_tokens = total_of(origin.vectors, origin.matrix, origin.bias)
+    total, *of_tokens = total_of(origin.vectors, origin.softmax.matrix, origin.softmax.bias)
     everywhere = [tf.scatter_nd(real, tf.stop_gradient(each), [tf.size(labels)]) for each in of_tokens]
     return total, *(tf.reshape(each, tf.shape(labels)) for each in everywhere)
 
 
-def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
+def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     """Real tokens `(tokens,)` with their vectors `(tokens, units)`, as many at a time as memory is meant for.
 
     Returns:
@@ -158,27 +188,26 @@ def _in_chunks(vectors, matrix, bias, tokens, weights, label_smoothing, is_embed
     """
     import tensorflow as tf
 
-    most = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // bias.shape[0])
+    most = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // softmax.vocabulary_size)
     count = tf.maximum(1, _rounded_up(tf.shape(tokens)[0], most))  # an array of nothing cannot be put together
     size = _rounded_up(tf.shape(tokens)[0], count)
-    product_matrix = tf.cast(matrix, vectors.dtype)
     kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
-    sums = [tf.constant(0.0), *([tf.zeros_like(matrix), tf.zeros_like(bias)] if with_gradients else [])]
+    nothing = [tf.zeros_like(softmax.matrix), tf.zeros_like(softmax.bias)]
+    sums = [tf.constant(0.0), *(nothing if with_gradients else [])]
     if label_smoothing:
-        shares = -label_smoothing * weights
-        by_vectors_alike, *alike = _given_to_all_alike(vectors, matrix, bias, shares, is_embedding)
+        by_vectors_alike, *alike = _shared_by_all_tokens(softmax, vectors, -label_smoothing * weights)
         sums = [old + new for old, new in zip(sums, alike)]  # without gradients, the first alone
+    softmax = softmax.in_type(vectors.dtype)
 
     def one_chunk(index, arrays, sums):
         part = slice(index * size, (index + 1) * size)
-        given = vectors[part], product_matrix, bias, tokens[part], weights[part], label_smoothing, is_embedding
-        of_tokens, of_all = _chunk(*given, with_gradients)
+        of_tokens, of_all = _chunk(softmax, vectors[part], tokens[part], weights[part], label_smoothing, with_gradients)
         arrays = [array.write(index, each) for array, each in zip(arrays, of_tokens, strict=True)]
         return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
 
     _, arrays, sums = tf.while_loop(
-        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=_PIECES_AT_A_TIME
+        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=_CHUNKS_AT_A_TIME
     )
     losses, right, *by_vectors = (array.concat() for array in arrays)
     if label_smoothing:
@@ -191,7 +220,7 @@ def _rounded_up(number, divisor):
     return -(-number // divisor)
 
 
-def _given_to_all_alike(vectors, matrix, bias, shares, is_embedding):
+def _shared_by_all_tokens(softmax, vectors, shares):
     """The sum of `share × mean of the logits`: what label smoothing gives to all tokens of the vocabulary alike.
 
     It takes no pass over the logits, since their mean is the product with the mean of the matrix.
@@ -201,33 +230,35 @@ def _given_to_all_alike(vectors, matrix, bias, shares, is_embedding):
     """
     import tensorflow as tf
 
-    mean_vector = tf.reduce_mean(matrix, axis=0 if is_embedding else 1)
+    mean_vector = tf.reduce_mean(softmax.matrix, axis=0 if softmax.is_embedding else 1)
     together = tf.linalg.matvec(tf.cast(vectors, tf.float32), shares, transpose_a=True)
     all_shares = tf.reduce_sum(shares)
-    total = tf.tensordot(together, mean_vector, 1) + all_shares * tf.reduce_mean(bias)
+    total = tf.tensordot(together, mean_vector, 1) + all_shares * tf.reduce_mean(softmax.bias)
     by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
-    by_matrix = together / bias.shape[0]
-    return by_vectors, total, by_matrix if is_embedding else by_matrix[:, None], all_shares / bias.shape[0]
+    by_matrix = together / softmax.vocabulary_size
+    by_bias = all_shares / softmax.vocabulary_size
+    return by_vectors, total, by_matrix if softmax.is_embedding else by_matrix[:, None], by_bias
 
 
-def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding, with_gradients):
+def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     """What there is of each token (loss, right, gradient by its vector), and what is summed (weighted loss, gradients by
     matrix and bias).
 
     Each pass over the logits takes as long as a good part of their product. So the exponentials are never divided by
     their total: the rows that they are multiplied with, or that come out, are, and these are shorter. Of label smoothing,
-    only what it takes from the right token is in here, see `_given_to_all_alike`.
+    only what it takes from the right token is in here, see `_shared_by_all_tokens`.
     """
     import tensorflow as tf
 
-    logits = tf.cast(product(vectors, matrix, transpose_right=is_embedding) + tf.cast(bias, vectors.dtype), tf.float32)
+    logits = softmax.logits(vectors)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
-    highest = tf.reduce_max(logits, axis=-1)
+    best = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    highest = tf.gather(logits, best, batch_dims=1)
     exponentials = tf.exp(logits - highest[:, None])
     totals = tf.reduce_sum(exponentials, axis=-1)
     losses = highest + tf.math.log(totals) - of_tokens
-    right = tf.cast(of_tokens >= highest, tf.float32)
+    right = tf.cast(tf.equal(best, tokens), tf.float32)
     total = tf.reduce_sum(weights * (losses + label_smoothing * of_tokens))
     if not with_gradients:
         return (losses, right), (total,)
@@ -236,7 +267,6 @@ def _chunk(vectors, matrix, bias, tokens, weights, label_smoothing, is_embedding
     by_bias = tf.linalg.matvec(by_logits, scale, transpose_a=True)
     by_logits = tf.cast(by_logits, vectors.dtype)
     scale = tf.cast(scale, vectors.dtype)[:, None]
-    by_vectors = scale * product(by_logits, matrix, transpose_right=not is_embedding)
-    pair = (by_logits, scale * vectors) if is_embedding else (scale * vectors, by_logits)
-    by_matrix = tf.cast(product(*pair, transpose_left=True), tf.float32)
+    by_vectors = scale * softmax.by_vectors(by_logits)
+    by_matrix = softmax.by_matrix(scale * vectors, by_logits)
     return (losses, right, by_vectors), (total, by_matrix, by_bias)

@@ -17,7 +17,7 @@ from keras_attn.products import product
 _WIDE_OPEN = 1e4
 
 
-def pays():
+def is_fastest_here():
     """Whether `gated_recurrence` can run here, and nothing faster can, as with TensorFlow on a graphics processor."""
     if keras.backend.backend() != "tensorflow":
         return keras.backend.backend() == "jax"
@@ -55,12 +55,12 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
     def states_of(inputs, start, kernel, recurrent_kernel, bias):
         update, reset, candidate = _sums(inputs, kernel, bias[0])
         from_inputs = [update + _WIDE_OPEN * masked, reset, candidate]
-        states = _there(from_inputs, start, recurrent_kernel, bias[1])
+        states = _forward(from_inputs, start, recurrent_kernel, bias[1])
 
         def gradients(by_states):
             previous = ops.concatenate([start[None], states[:-1]], axis=0)
             from_states = _sums(previous, recurrent_kernel, bias[1])
-            by_start, *by_sums = _back(by_states, previous, from_inputs, from_states, recurrent_kernel)
+            by_start, *by_sums = _backward(by_states, previous, from_inputs, from_states, recurrent_kernel)
             by_inputs = _like(_product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
             by_matrices, by_biases = zip(*map(_by_weights, (kernel, recurrent_kernel), (inputs, previous), by_sums))
             return ops.cast(by_inputs, ops.dtype(inputs)), by_start, *by_matrices, ops.stack(by_biases)
@@ -89,7 +89,7 @@ def gated_step(inputs, state, kernel, recurrent_kernel, bias):
 # Below, everything is `(length, batch, ...)`.
 
 
-def _there(from_inputs, start, recurrent_kernel, bias):
+def _forward(from_inputs, start, recurrent_kernel, bias):
     """The states of all positions."""
 
     def one_position(state, from_input):
@@ -99,7 +99,7 @@ def _there(from_inputs, start, recurrent_kernel, bias):
     return _scan(one_position, start, from_inputs)[1]
 
 
-def _back(by_states, previous, from_inputs, from_states, recurrent_kernel):
+def _backward(by_states, previous, from_inputs, from_states, recurrent_kernel):
     """The gradients by the start, by the sums from the inputs, and by those from the states, each `(..., 3 * units)`.
 
     How much each sum moves the new state is known beforehand, for all positions. What a loop has to find is by how much
@@ -164,7 +164,7 @@ def _next_state(state, from_input, recurrent_kernel, bias):
 
 def _gates(from_inputs, from_states):
     """Update gate, reset gate and candidate from what each sums up."""
-    update, reset = (ops.sigmoid(there + here) for there, here in zip(from_inputs[:2], from_states[:2]))
+    update, reset = (ops.sigmoid(one + other) for one, other in zip(from_inputs[:2], from_states[:2]))
     return update, reset, ops.tanh(from_inputs[2] + reset * from_states[2])
 
 

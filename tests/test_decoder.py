@@ -172,10 +172,18 @@ def test_a_target_position_sees_nothing_after_it(rng, wiring):
     assert not np.allclose(numbers(before)[:, 2:], numbers(after)[:, 2:])
 
 
+DROPOUTS = {
+    "attentional vector": lambda: {"dropout": 0.4},
+    "input": lambda: {"stack": {"dropout": 0.4}},
+    "state": lambda: {"stack": {"recurrent_dropout": 0.4}},
+    "attention": lambda: {"attention": Attention("general", dropout=0.4)},
+}
+
+
+@pytest.mark.parametrize("where", DROPOUTS)
 @pytest.mark.parametrize("wiring", ["luong", "luong with input feeding"])
-def test_dropout_is_on_in_training_alone(rng, wiring):
-    options = {"dropout": 0.4, "stack": {"dropout": 0.4, "recurrent_dropout": 0.4}, **WIRINGS[wiring]}
-    decoder, state, memory = built_with_inputs(rng, attention=Attention("general", dropout=0.4), **options)
+def test_each_dropout_is_on_in_training_alone(rng, wiring, where):
+    decoder, state, memory = built_with_inputs(rng, **DROPOUTS[where](), **WIRINGS[wiring])
     once, twice = (numbers(decoder(TARGET, state, memory, training=True)[0]) for _ in range(2))
     assert not np.allclose(once, twice)
     once, twice = (numbers(decoder(TARGET, state, memory)[0]) for _ in range(2))
@@ -204,9 +212,7 @@ def test_the_matrix_of_the_logits_begins_as_large_for_many_tokens_as_for_few(voc
 def test_logits_are_the_same_where_products_may_round(rng, monkeypatch, tied):
     decoder, state, memory = built_with_inputs(rng, tied=tied)
     expected = [numbers(decoder(TARGET, state, memory)[0]), numbers(decoder.step(TARGET[:, 0], state, memory)[0])]
-    monkeypatch.setattr("keras_attn.layers.decoder.may_round", lambda: True)
-    if tied:
-        monkeypatch.setattr(decoder.embedding, "logits", None)  # not asked
+    monkeypatch.setattr("keras_attn.products.may_round", lambda: True)
     found = [numbers(decoder(TARGET, state, memory)[0]), numbers(decoder.step(TARGET[:, 0], state, memory)[0])]
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -77,6 +77,12 @@ def test_general_scores_are_dot_products_with_a_matrix_between(rng):
     np.testing.assert_allclose(numbers(functional.general_score(query, keys, kernel)), expected, rtol=1e-5)
 
 
+def test_vectors_and_matrices_may_be_lists():
+    query, keys, kernel = [[[1, 2]]], [[[3], [4]]], [[5, 6]]
+    np.testing.assert_array_equal(functional.general_score(query, keys, kernel), [[[51, 68]]])
+    np.testing.assert_array_equal(functional.location_score(query, [[1, 0], [0, 1]], 2), [[[1, 2]]])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_cosine_scores_are_about_directions_alone_and_a_vector_of_zeros_fits_none(dtype):
     query = keras.ops.cast([[3, 4], [0, 0]], dtype)

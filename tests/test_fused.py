@@ -171,8 +171,11 @@ def test_logits_that_nobody_asks_for_are_not_computed(rng, asked):
         logits = tf.numpy_function(count, [tf.matmul(vectors, matrix[None]) + bias], tf.float32, stateful=False)
         trace_logits(logits, Origin(vectors, matrix, bias, False, training=True))
         loss = MaskedCrossEntropy()(labels, logits)
+        for metric in metrics:
+            metric.update_state(labels, logits)
         return (loss, logits) if asked else loss
 
+    metrics = [TokenAccuracy(), Perplexity()]
     both()
     assert computed == ([(2, 5, VOCABULARY)] if asked else [])
 
@@ -201,9 +204,17 @@ def test_the_loss_is_that_of_the_logits_whatever_becomes_of_the_weights(rng, tie
 def test_a_model_notes_where_its_logits_come_from_where_they_may_be_left_out(rng):
     model = small_model()
     inputs = {name: tf.constant(rng.integers(4, VOCABULARY, (3, 5))) for name in ("source", "target")}
-    noted = []
-    tf.function(lambda: noted.append(origin_of(model(inputs))))()
-    assert noted[0] is not None and origin_of(model(inputs)) is None
+
+    def origin_in_graph():
+        noted = []
+        tf.function(lambda: noted.append(origin_of(model(inputs))))()
+        return noted[0]
+
+    assert origin_in_graph() is None  # whose loss this will be, nobody knows
+    model.compile(loss=MaskedCrossEntropy())
+    assert origin_in_graph() is not None and origin_of(model(inputs)) is None
+    model.compile(loss=MaskedCrossEntropy(), jit_compile=True)
+    assert origin_in_graph() is None
 
 
 def test_logits_that_exist_already_have_a_gradient(rng):
@@ -216,7 +227,22 @@ def test_logits_that_exist_already_have_a_gradient(rng):
     np.testing.assert_allclose(tape.gradient(loss, logits), expected, atol=1e-6)
 
 
-def test_what_was_seen_of_other_labels_is_not_taken(rng):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_of_several_tokens_that_are_the_most_probable_the_first_counts(rng, dtype):
+    vectors, matrix, bias, labels = parts(rng, LENGTHS["mixed"], dtype=dtype)
+    matrix.assign(tf.repeat(matrix[:, ::2], 2, axis=1))  # each token is as probable as its neighbour
+    bias.assign(tf.repeat(bias[::2], 2))
+    logits = tf.matmul(vectors, tf.cast(matrix, dtype)[None]) + tf.cast(bias, dtype)
+    trace_logits(logits, Origin(vectors, matrix, bias, False, training=False))
+    first = tf.where(labels == 0, 0, tf.argmax(logits, -1, tf.int32))
+    for given, expected in ((first, 1), (tf.where(labels == 0, 0, first + 1), 0)):
+        MaskedCrossEntropy()(given, logits)
+        accuracy = TokenAccuracy()
+        accuracy.update_state(given, logits)
+        assert accuracy.result() == expected
+
+
+def test_what_was_found_of_other_labels_is_not_taken(rng):
     vectors, matrix, bias, labels = parts(rng, [5, 3])
     logits = tf.matmul(vectors, matrix[None]) + bias
     trace_logits(logits, Origin(vectors, matrix, bias, False, training=False))

@@ -1,5 +1,8 @@
 """What works where something is not installed."""
 
+import subprocess
+import sys
+
 import pytest
 from helpers import run_python
 
@@ -43,6 +46,14 @@ def test_importing_needs_neither_tensorflow_nor_matplotlib_on_another_backend(tm
         cwd=tmp_path,
         KERAS_BACKEND="jax",
     )
+
+
+def test_a_package_that_python_is_told_to_run_may_import_it(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").write_text("from keras_attn import Attention, explain, functional")
+    (tmp_path / "theirs" / "__main__.py").write_text("print('ran')")
+    command = [sys.executable, "-m", "theirs", "-m", "keras_attn"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout == "ran\n"
 
 
 def test_the_announced_names_are_at_the_top():

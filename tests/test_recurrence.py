@@ -174,9 +174,9 @@ def test_under_jax_it_equals_the_layer_of_keras_too(tmp_path):
 
 
 def test_with_tensorflow_a_graphics_processor_has_something_faster(monkeypatch):
-    assert recurrence.pays()
+    assert recurrence.is_fastest_here()
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    assert not recurrence.pays()
+    assert not recurrence.is_fastest_here()
 
 
 def test_recurrent_dropout_is_left_to_keras_in_training_alone(rng, monkeypatch):

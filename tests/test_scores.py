@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import numbers
+from helpers import numbers, run_python
 
 from keras_attn import functional
 from keras_attn.layers import AdditiveScore, CosineScore, DotScore, GeneralScore, LocationScore
@@ -110,6 +110,23 @@ def test_coverage_enters_as_in_equation_11_of_see_et_al(rng, query, values):
     for row, source in np.ndindex(2, 5):
         hidden = values[row, source] @ kernel(score) + query[row, 0] @ to_hidden + coverage[row, source] * covered
         np.testing.assert_allclose(found[row, 0, source], scale @ np.tanh(hidden), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_coverage_leaves_the_keys_as_they_are_where_arrays_can_be_changed(tmp_path):
+    run_python(
+        "import numpy as np\n"
+        "from keras_attn.layers import AdditiveScore, Attention\n"
+        "attention, values = Attention(AdditiveScore(coverage=True)), np.ones((1, 2, 3), 'float32')\n"
+        "attention.build((1, 3), (1, 2, 3))\n"
+        "memory = attention.remember(values)\n"
+        "before = memory.keys.copy()\n"
+        "history = {'coverage': np.ones((1, 2), 'float32')}\n"
+        "attention(values[:, 0], memory.values, memory.mask, memory.keys, history)\n"
+        "np.testing.assert_array_equal(memory.keys, before)\n",
+        cwd=tmp_path,
+        KERAS_BACKEND="numpy",
+    )
 
 
 @pytest.mark.parametrize("name", CONTENT_BASED)

@@ -1,6 +1,9 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import disturb_weights, numbers, random_ids, run_python, slow, step_by_step, teacher_forcing
 
 from keras_attn import (
@@ -309,6 +312,35 @@ def test_inputs_of_another_kind_are_refused_in_words(inputs, names, message):
 def test_sizes_below_one_are_refused_by_name(option):
     with pytest.raises(ValueError, match=f"{option} is 0"):
         make_model(**{option: 0})
+
+
+def test_a_share_of_hidden_states_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="recurrent_dropout is 1.5, but it must be 0 or more and below 1"):
+        small_model(recurrent_dropout=1.5)
+
+
+@pytest.mark.slow
+def test_it_trains_under_a_strategy_with_one_replica_as_without(inputs):
+    losses = []
+    for scope in (contextlib.nullcontext(), tf.distribute.OneDeviceStrategy("/cpu:0").scope()):
+        keras.utils.set_random_seed(1)
+        with scope:
+            model = compiled(make_model())
+        losses.append(model.fit(*inputs, epochs=2, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_loop_of_ones_own_may_use_xla(inputs):
+    given, labels = inputs
+    model, loss = make_model(), MaskedCrossEntropy()
+    model.build()
+
+    def value(given, labels):
+        return loss(labels, model(given, training=True))
+
+    given, labels = tf.nest.map_structure(tf.constant, (given, labels))
+    np.testing.assert_allclose(tf.function(value, jit_compile=True)(given, labels), value(given, labels), rtol=1e-4)
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -113,7 +113,8 @@ class PredictiveAlignment(Alignment):
         center = ops.cast(_lengths(mask), "float32") * share
         inside = functional.window_mask(center, source_length, self.window)
         weights = functional.attention_weights(scores, _for_heads(_both(mask, inside), scores))
-        return weights * _for_heads(functional.gaussian(center, source_length, self.window / 2), scores)
+        nearness = _for_heads(functional.gaussian(center, source_length, self.window / 2), scores)
+        return weights * ops.cast(nearness, ops.dtype(weights))
 
     def get_config(self):
         return {**super().get_config(), "window": self.window}
@@ -149,7 +150,7 @@ class MonotonicAlignment(Alignment):
     def call(self, scores, query, mask, history, noise=None, training=None):
         scores = ops.squeeze(ops.cast(scores, "float32"), 1) + ops.cast(self.bias, "float32")
         if noise is not None:
-            scores += ops.squeeze(noise, 1)
+            scores = scores + ops.squeeze(noise, 1)
         weigh = functional.monotonic_weights if training else functional.hard_monotonic_weights
         return ops.expand_dims(weigh(scores, history["previous"], mask), 1)
 

@@ -103,7 +103,7 @@ class Attention(keras.layers.Layer):
         if not self.score.built:
             raise InputError("This attention has no weights yet; call it once, or its build(), before remember().")
         if mask is None:
-            mask = ops.ones(ops.shape(values)[:2], "bool")
+            mask = _nothing_masked(values)
         values = ops.cast(values, self.compute_dtype)
         if self.split is None:
             return Memory(values, self.score.project(values), mask)
@@ -151,9 +151,9 @@ class Attention(keras.layers.Layer):
         query = ops.cast(query, self.compute_dtype)
         if one_step:
             query = ops.expand_dims(query, 1)
+        if mask is None:
+            mask = _nothing_masked(values)
         memory = self.remember(values, mask) if keys is None else Memory(values, keys, mask)
-        if memory.mask is None:
-            memory = memory._replace(mask=ops.ones((ops.shape(keys)[0], ops.shape(keys)[-2]), "bool"))
         if history is None:
             history = self.first_history(memory)
         if draws is None:
@@ -286,3 +286,8 @@ class BahdanauStyleDotAttention(Attention):
         for name in ("score", "alignment", "heads"):
             del config[name]
         return {**config, "project_keys": self.score.project_keys, "scaled": self.score.scaled}
+
+
+def _nothing_masked(values):
+    """A mask `(batch, source_length)` for values `(batch, ..., source_length, units)`."""
+    return ops.ones((ops.shape(values)[0], ops.shape(values)[-2]), "bool")

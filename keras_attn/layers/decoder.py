@@ -9,7 +9,7 @@ from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import Dense, part
 from keras_attn.layers.time import over_time
 from keras_attn.layers.wirings import WIRINGS
-from keras_attn.products import may_round, product
+from keras_attn.products import product
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
@@ -77,9 +77,7 @@ class Decoder(keras.layers.Layer):
         if not self.embedding.tied:
             # Keras's default makes the matrix the smaller the more tokens there are. With thousands of them, all that is
             # learned through it would be learned several times more slowly.
-            self.logits = keras.layers.Dense(
-                self.embedding.vocabulary_size, kernel_initializer="he_normal", name="logits", **policy
-            )
+            self.logits = Dense(self.embedding.vocabulary_size, kernel_initializer="he_normal", name="logits", **policy)
         self._refuse_parts_that_do_not_fit()
 
     @property
@@ -255,8 +253,6 @@ class Decoder(keras.layers.Layer):
         return self.attentional(ops.concatenate([parts[name] for name in self.wiring.readout], axis=-1))
 
     def _logits(self, outputs):
-        if may_round():  # which Keras's own products never do
-            return self._origin(outputs, training=False).logits()
         return self.embedding.logits(outputs) if self.logits is None else self.logits(outputs)
 
     def _origin(self, outputs, training):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_attn.products import product
+
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class TokenEmbedding(keras.layers.Layer):
@@ -57,9 +59,10 @@ class TokenEmbedding(keras.layers.Layer):
 
     def logits(self, vectors):
         """`(..., units)` to `(..., vocabulary_size)`: the dot product with each id's vector in the table, and a bias."""
-        dtype = ops.dtype(vectors)
-        products = ops.matmul(vectors, ops.transpose(ops.cast(self.table.embeddings, dtype)))
-        return products + ops.cast(self.bias, dtype)
+        rows = ops.reshape(vectors, (-1, self.units))
+        table, bias = (ops.cast(each, ops.dtype(vectors)) for each in (self.table.embeddings, self.bias))
+        logits = product(rows, table, transpose_right=True) + bias
+        return ops.reshape(logits, (*ops.shape(vectors)[:-1], self.vocabulary_size))
 
     def get_config(self):
         return {

@@ -174,7 +174,8 @@ class AdditiveScore(Score):
 
     def call(self, query, keys, coverage=None):
         if self.needs_coverage:
-            keys += ops.cast(ops.expand_dims(coverage, -1), ops.dtype(keys)) * self.covered
+            # (Not `+=`, which changes an array of PyTorch's or NumPy's for all steps to come.)
+            keys = keys + ops.cast(ops.expand_dims(coverage, -1), ops.dtype(keys)) * self.covered
         if not self.normalized:
             return functional.additive_score(self.query(query), keys, self.scale)
         scale = functional.weight_normalized(self.scale, self.length)

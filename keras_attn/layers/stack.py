@@ -4,14 +4,14 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
-from keras_attn.recurrence import gated_recurrence, gated_step, pays
+from keras_attn.recurrence import gated_recurrence, gated_step, is_fastest_here
 
 
 class GRU(keras.layers.GRU):
     """Keras's own, but faster on a processor under TensorFlow."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not pays() or self._leaves_to_keras(training):
+        if not is_fastest_here() or self._leaves_to_keras(training):
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)
@@ -99,7 +99,7 @@ class RecurrentStack(keras.layers.Layer):
         `(batch, units)`, twice as wide where the layer reads both ways.
 
     Raises:
-        InputError: the cell is unknown.
+        InputError: the cell is unknown, or the recurrent dropout is out of its range.
 
     Source: Wu et al. 2016 (arXiv 1609.08144), section 3 (residual); Ba et al. 2016 (arXiv 1607.06450); Gal and
     Ghahramani 2016 (arXiv 1512.05287), variational dropout of the state.
@@ -121,6 +121,8 @@ class RecurrentStack(keras.layers.Layer):
         self.supports_masking = True  # a mask that rides on a tensor is neither needed nor passed on
         if cell not in CELLS:
             raise InputError(f"cell is {cell!r}, but only {' and '.join(map(repr, CELLS))} are known.")
+        if not 0 <= recurrent_dropout < 1:  # Keras would take it for 0 or 1
+            raise InputError(f"recurrent_dropout is {recurrent_dropout}, but it must be 0 or more and below 1.")
         self.units = units
         self.cell = cell
         self.bidirectional = bidirectional

@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_attn.fused import seen
+from keras_attn.fused import found_by_loss
 from keras_attn.models.losses import cross_entropy, token_weights
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")
 class TokenAccuracy(keras.metrics.Mean):
-    """Share of the real tokens, from 0 to 1, whose logit is the highest.
+    """Share of the real tokens, from 0 to 1, whose logit is the highest (the first of several).
 
     Call arguments:
         y_true: int `(batch, target_length)`, 0 where there is padding.
@@ -21,7 +21,7 @@ class TokenAccuracy(keras.metrics.Mean):
         super().__init__(name=name, **kwargs)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        right = seen(y_pred, y_true, "right")
+        right = found_by_loss(y_pred, y_true, "right")
         if right is None:
             right = ops.equal(ops.cast(y_true, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
         return super().update_state(right, token_weights(y_true, sample_weight))
@@ -41,7 +41,7 @@ class Perplexity(keras.metrics.Mean):
         super().__init__(name=name, **kwargs)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        losses = seen(y_pred, y_true, "losses")
+        losses = found_by_loss(y_pred, y_true, "losses")
         if losses is None:
             losses = cross_entropy(y_true, ops.cast(y_pred, "float32"))
         return super().update_state(losses, token_weights(y_true, sample_weight))

@@ -94,14 +94,7 @@ class AttentionSeq2Seq(keras.Model):
     ):
         super().__init__(**kwargs)
         policy = {"dtype": self.dtype_policy}
-        if attention is None and wiring != "none":
-            attention = "scaled-dot"
-        if isinstance(attention, str):
-            attention = Attention(attention, **policy)
-        elif isinstance(attention, dict):
-            attention = part(attention)
-        elif attention is not None:
-            attention = type(attention).from_config(attention.get_config())
+        attention = _own_attention(attention, wiring, policy)
         self._arguments = {
             "source_vocabulary_size": source_vocabulary_size,
             "target_vocabulary_size": target_vocabulary_size,
@@ -229,8 +222,9 @@ class AttentionSeq2Seq(keras.Model):
         logits, weights = self.teacher_forced(inputs, training)
         if self.coverage_loss:
             self.add_loss(self.coverage_loss * _mean_coverage_loss(weights, inputs["target"]))
-        if self.jit_compile:
-            forget_origin(logits)  # XLA knows no shapes that depend on what is real
+        if not self.compiled or self.jit_compile:
+            # XLA knows no shapes that depend on what is real, and another's loop, or model around this one, may use it.
+            forget_origin(logits)
         return logits
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
@@ -247,6 +241,15 @@ class AttentionSeq2Seq(keras.Model):
 
     def get_config(self):
         return {**super().get_config(), **self._arguments}
+
+
+def _own_attention(attention, wiring, policy):
+    """A layer of the model's own, from whatever its argument may be; `None` where the wiring has none."""
+    if attention is None:
+        return None if wiring == "none" else Attention("scaled-dot", **policy)
+    if isinstance(attention, str):
+        return Attention(attention, **policy)
+    return part(attention) if isinstance(attention, dict) else type(attention).from_config(attention.get_config())
 
 
 def _mean_coverage_loss(weights, target):
