@@ -28,10 +28,10 @@ def write(folder):
 def refuse_another_format(folder):
     """Raises an `InputError` that names both versions where `write` of another format was at work."""
     about = files.read_json(folder / FILE, missing={"format": 1, "versions": {}})
-    if about["format"] != FORMAT:
-        writer = about["versions"].get("keras_attn") or "an early version"
+    if about.get("format") != FORMAT:
+        writer = about.get("versions", {}).get("keras_attn") or "an early version"
         raise InputError(
-            f"{folder} was written by keras_attn {writer} (format {about['format']}), but this is "
+            f"{folder} was written by keras_attn {writer} (format {about.get('format')}), but this is "
             f"{versions()['keras_attn']} (format {FORMAT}); use that version, or train anew."
         )
 

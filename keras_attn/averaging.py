@@ -69,7 +69,7 @@ def average_runs(paths, output, *, last=None, overwrite=False):
     output = pathlib.Path(output)
     models = [model for path in paths for model in _model_files(pathlib.Path(path), last)]
     folders = _folders_of_texts(models)
-    _refuse_output(output, folders, overwrite)
+    _refuse_output(output, [*folders, *(model.parent for model in models)], overwrite)
     texts = _common_texts(folders)
     average = averaged(load_model(model) for model in models)
     translator = Translator(average, *texts)

@@ -61,6 +61,10 @@ def shortlist_of(tokens, source_text, target_text):
     Raises:
         InputError: one of them has no such token, or it is no dictionary of lists of tokens.
     """
+    if not isinstance(tokens, dict):
+        raise InputError(
+            f"A shortlist is a dictionary of lists of target tokens, but this is a {type(tokens).__name__}."
+        )
     for token, found in tokens.items():
         if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
             raise InputError(f"The shortlist has {found!r} for {token!r}, but it must be a list of target tokens.")

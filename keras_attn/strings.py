@@ -44,7 +44,8 @@ class StringModel(tf.Module):
             A dictionary. `translations`: string `(batch, count)`. `tokens`: string `(batch, count, target_length)`,
             without the end token; shorter rows end in empty strings. `scores`, `log_probabilities`: float32
             `(batch, count)`, what the targets are ranked by, and their log-probabilities in nats, the end token's
-            included. `token_log_probabilities`: float32 `(batch, count, target_length)`. `attention`: float32
+            included where there is one. `perplexities`: float32 `(batch, count)`, `exp` of the mean surprise of a token, the end
+            token included likewise. `token_log_probabilities`: float32 `(batch, count, target_length)`. `attention`: float32
             `(batch, count, target_length, source_length)`. `source_tokens`: string `(batch, source_length)`. `ids`,
             `source_ids`: int32, those of the tokens. `found`: boolean `(batch, count)`, false for a place that the search
             left empty.
@@ -63,6 +64,7 @@ class StringModel(tf.Module):
             "tokens": self._to_tokens(ids, instead),
             "scores": found.scores,
             "log_probabilities": found.log_probabilities,
+            "perplexities": _perplexities(found.log_probabilities, found.tokens),
             "token_log_probabilities": tf.where(real, found.token_log_probabilities[:, :, :length], 0.0),
             "attention": attention,
             "source_tokens": self.source_text.to_tokens(source),
@@ -90,7 +92,8 @@ class StringModel(tf.Module):
         logits, attention = self._teacher_forced({"source": source, "target": given})
         gains = tf.gather(log_probabilities_of(logits), asked, batch_dims=2)
         gains = tf.where(asked != PADDING, gains, 0.0)
-        total, tokens = tf.reduce_sum(gains, axis=1), tf.math.count_nonzero(asked, axis=1, dtype=tf.float32)
+        total = tf.reduce_sum(gains, axis=1)
+        perplexities = _perplexities(total, asked)
         # The end token of the longest is in the last column.
         asked = asked[:, :-1]
         real = (asked != PADDING) & (asked != END)
@@ -98,7 +101,7 @@ class StringModel(tf.Module):
         return {
             "tokens": self.target_text.to_tokens(ids),
             "log_probabilities": total,
-            "perplexities": tf.exp(-total / tokens),
+            "perplexities": perplexities,
             "token_log_probabilities": tf.where(real, gains[:, :-1], 0.0),
             "attention": tf.where(real[:, :, None], attention[:, :-1], 0.0),
             "source_tokens": self.source_text.to_tokens(source),
@@ -136,6 +139,11 @@ class StringModel(tf.Module):
     def _to_tokens(self, ids, instead):
         tokens = self.target_text.to_tokens(ids)
         return tokens if instead is None else tf.where(instead == "", tokens, instead)
+
+
+def _perplexities(log_probabilities, tokens):
+    """Those of targets `(..., target_length)`, in which 0 is no token; 1 where there is none."""
+    return tf.exp(-log_probabilities / tf.maximum(tf.math.count_nonzero(tokens, axis=-1, dtype=tf.float32), 1.0))
 
 
 def _table(lexicon, source_text):

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from keras_attn import about, files
 from keras_attn.built_in import folder_of
-from keras_attn.decoding import Ensemble, GreedyDecoder
+from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
 from keras_attn.errors import InputError
 from keras_attn.ids import UNKNOWN
 from keras_attn.models.saving import load_model
@@ -32,7 +31,8 @@ class Translation(NamedTuple):
         tokens: its tokens, a list of strings.
         source_tokens: the tokens of the source, the end token last.
         score: what the search ranks it by, see `Search`; for greedy search and given targets, the log-probability.
-        log_probability: of the target, its end token included, in nats.
+        log_probability: of the target in nats, its end token included; one that the search cut off has none.
+        perplexity: `exp` of the mean surprise of a token, the end token included: between how many tokens the model wavers.
         token_log_probabilities: float32 `(len(tokens),)`; what is missing to `log_probability` is the end token's.
         attention: float32 `(len(tokens), len(source_tokens))`, each row adding up to one where the alignment
             is global.
@@ -45,15 +45,11 @@ class Translation(NamedTuple):
     source_tokens: list
     score: float
     log_probability: float
+    perplexity: float
     token_log_probabilities: Any
     attention: Any
     ids: Any
     source_ids: Any
-
-    @property
-    def perplexity(self):
-        """`exp` of the mean surprise of a token, the end token included: between how many tokens the model wavers."""
-        return math.exp(-self.log_probability / (len(self.tokens) + 1))
 
 
 class Translator:
@@ -95,9 +91,9 @@ class Translator:
         self.target_text = target_text
         self.batch_size = batch_size
         if "forbidden" in options:
-            ids = (_token_ids(token, target_text) for token in options["forbidden"])
+            ids = (_token_ids(token, target_text) for token in _elements(options["forbidden"], "forbidden"))
             options["forbidden"] = [*itertools.chain.from_iterable(ids)]
-        if isinstance(options.get("shortlist"), dict):
+        if not isinstance(options.get("shortlist"), (Shortlist, type(None))):
             options["shortlist"] = shortlist_of(options["shortlist"], source_text, target_text)
         self.search = search(model, **options)
         self.strings = StringModel(model, source_text, target_text, replace_unknown)
@@ -158,7 +154,7 @@ class Translator:
         Yields:
             For each text, in order, what `n_best` gives.
         """
-        for part in _windows(texts, window):
+        for part in _windows(_elements(texts, "Text"), window):
             yield from self.n_best(part, None if prefix is None else [prefix] * len(part))
 
     def score(self, sources, targets):
@@ -224,7 +220,7 @@ class Translator:
             for name, tensor in self._score_tensor(tf.constant(texts), tf.constant(targets)).items()
         }
         for row, target in enumerate(targets):
-            found = {name: rows[row] for name, rows in scored.items() if name != "perplexities"}
+            found = {name: rows[row] for name, rows in scored.items()}
             yield _translation(translations=target.encode(), scores=found["log_probabilities"], **found)
 
     def explain(self, text, step=1, head=1):
@@ -273,7 +269,9 @@ class Translator:
         Raises:
             InputError: a file is missing, not whole or of another version, or the models' vocabularies differ.
         """
-        folders = [folders] if isinstance(folders, (str, os.PathLike)) else folders
+        folders = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
+        if not folders:
+            raise InputError("There is no folder to load a model from; give one at least.")
         models, texts = zip(*(read_folder(folder) for folder in folders))
         for folder, other in zip(folders[1:], texts[1:]):
             if different := first_different_side(texts[0], other):
@@ -320,6 +318,7 @@ def _translation(
     source_tokens,
     scores,
     log_probabilities,
+    perplexities,
     token_log_probabilities,
     attention,
     ids,
@@ -333,6 +332,7 @@ def _translation(
         [token.decode() for token in source_tokens[:columns]],
         float(scores),
         float(log_probabilities),
+        float(perplexities),
         token_log_probabilities[:rows],
         attention[:rows, :columns],
         ids[:rows],
@@ -349,13 +349,19 @@ def _windows(elements, size):
 
 
 def _strings(texts, what):
-    if isinstance(texts, str):
-        raise InputError(f"{what} is the string {texts!r}, but there must be a list of strings; put it into one.")
-    texts = list(texts)
+    texts = list(_elements(texts, what))
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise InputError(f"{what} {number} is {text!r}; every text must be a string.")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{what} {number} is {text!r}, half of whose character is missing; read it as UTF-8.")
     return texts
+
+
+def _elements(given, what):
+    if isinstance(given, str):
+        raise InputError(f"{what} is the string {given!r}, but there must be a list of strings; put it into one.")
+    return given
 
 
 def _as_many(others, texts, name):
@@ -367,6 +373,10 @@ def _as_many(others, texts, name):
 def _token_ids(token, processor):
     """Those that a token stands for: its own, or all that people read as it (a comma with and without a space beside it)."""
     if not isinstance(token, str):
+        if not 0 <= token < processor.vocabulary_size:
+            raise InputError(
+                f"{token} cannot be forbidden: the target has the ids 0 to {processor.vocabulary_size - 1}."
+            )
         return [token]
     read_as = processor.to_tokens(tf.range(processor.vocabulary_size)).numpy().tolist()
     found = [
@@ -396,5 +406,7 @@ def _refuse_unknown_replacement(replace_unknown, model):
             f"replace_unknown is {replace_unknown!r}, but it must be None, 'copy' or a dictionary from source words to "
             f"target words."
         )
-    if model.get_config().get("wiring") == "none":
+    if isinstance(replace_unknown, dict) and not all(isinstance(word, str) for word in replace_unknown.values()):
+        raise InputError("replace_unknown has a value that is no string; give each source word a target word.")
+    if all(each.get_config().get("wiring") == "none" for each in getattr(model, "models", [model])):
         raise InputError("replace_unknown asks where the model looked, but its wiring is 'none' and it looks nowhere.")

@@ -197,6 +197,8 @@ def test_text_processors_without_a_model_are_kept_too(run, tmp_path):
 
 
 def test_what_is_averaged_is_not_overwritten(run):
+    with pytest.raises(InputError, match="epochs holds what the average is made from"):
+        average_runs([run], run / "epochs", last=2, overwrite=True)
     with pytest.raises(InputError, match="run holds what the average is made from"):
         average_runs([run / "epochs" / "epoch-001.keras"], run, overwrite=True)
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import random_ids
+from helpers import random_ids, softmax
 
 tf = pytest.importorskip("tensorflow")
 
@@ -74,11 +74,17 @@ def test_a_prefix_is_written_first_and_then_all_is_free():
     assert allowed(constraints, [7, 0, 0, 0], 1, prefix) == [4]
 
 
-def test_the_repetition_penalty_divides_above_zero_and_multiplies_below():
+def test_the_repetition_penalty_multiplies_log_probabilities_whatever_is_added_to_all_logits():
     logits = np.array([[[1, 1, 1, 1, 2, -2, 2, -2]]], "float32")
-    found = Constraints(repetition_penalty=2.0).penalized(logits, np.array([[[4, 5, 4, 0]]], "int32"))
-    np.testing.assert_array_equal(found, [[[1, 1, 1, 1, 1, -4, 2, -2]]])
+    factors = np.array([1, 1, 1, 1, 2, 2, 1, 1])
+    for added in (0, 100):
+        found = Constraints(repetition_penalty=2.0).penalized(logits + added, np.array([[[4, 5, 4, 0]]], "int32"))
+        np.testing.assert_allclose(found, factors * np.log(softmax(logits)), rtol=1e-4)
     np.testing.assert_array_equal(Constraints().penalized(logits, np.array([[[4, 5]]], "int32")), logits)
+
+
+def test_what_is_forbidden_may_come_one_by_one():
+    assert Constraints(forbidden=(id for id in (4, 5))).forbidden == (4, 5)
 
 
 def test_every_search_obeys_all_of_them(search, source):
@@ -149,6 +155,7 @@ def test_where_nothing_is_left_to_write_the_target_is_empty(source):
         ({"no_repeat_ngram": -1}, "no_repeat_ngram is -1"),
         ({"repetition_penalty": 0}, "repetition_penalty is 0"),
         ({"forbidden": [END]}, "forbidden holds 3, the end token"),
+        ({"forbidden": [5, -1]}, "forbidden holds -1, but ids are 0 or more"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(options, sentence):

@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow_text")
 
 import tensorflow as tf
 
-from keras_attn import AttentionSeq2Seq, BeamSearch, InputError, Translator, learn_text_processor
+from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, InputError, Translator, learn_text_processor
 from keras_attn.decoding.hypotheses import Hypotheses
 from keras_attn.ids import END, UNKNOWN
 
@@ -117,6 +117,19 @@ def test_given_targets_have_the_probabilities_that_the_steps_gave_them():
         assert other.tokens == one.tokens
         for name in ("log_probability", "token_log_probabilities", "attention"):
             np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-3, atol=1e-5)
+
+
+def test_an_ensemble_of_models_that_look_nowhere_replaces_nothing():
+    one = pointing_translator("words", None, wiring="none")
+    with pytest.raises(InputError, match="it looks nowhere"):
+        Translator(Ensemble([one.model, one.model]), one.source_text, one.target_text, replace_unknown="copy")
+
+
+def test_a_target_that_is_cut_off_has_the_perplexity_of_its_tokens_alone():
+    (cut,) = untrained_translator(search=BeamSearch, width=1, min_length=9, max_length=3).translate(["ab"])
+    assert len(cut.tokens) == 3
+    np.testing.assert_allclose(cut.log_probability, cut.token_log_probabilities.sum(), rtol=1e-5)
+    np.testing.assert_allclose(cut.perplexity, np.exp(-cut.log_probability / 3), rtol=1e-5)
 
 
 def test_the_perplexity_is_that_of_the_tokens_and_the_end():

@@ -86,9 +86,12 @@ def test_a_very_long_line_gives_an_answer(translator):
     assert isinstance(translator("abcd" * 2500), str)
 
 
-def test_something_else_than_a_string_is_refused_by_its_number(translator):
-    with pytest.raises(InputError, match="Text 2 is 7"):
-        translator(["a", 7])
+@pytest.mark.parametrize(
+    "text, sentence", [(7, "Text 2 is 7"), ("b\ud800", "Text 2 is .*, half of whose character is")]
+)
+def test_something_else_than_a_string_is_refused_by_its_number(translator, text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        translator(["a", text])
 
 
 def test_a_text_processor_of_another_size_is_refused_with_both_sizes(translator):
@@ -110,6 +113,11 @@ def test_a_saved_translator_gives_the_same_in_a_fresh_process(translator, tmp_pa
     translator.save(tmp_path / "saved")
     code = "from keras_attn import Translator; print(Translator.load('saved', max_length=20)(['ab cd', 'b', '']))"
     assert run_python(code, cwd=tmp_path).strip() == str(translator(["ab cd", "b", ""]))
+
+
+def test_nothing_is_no_folder_to_load_from():
+    with pytest.raises(InputError, match="There is no folder to load a model from"):
+        Translator.load([])
 
 
 def test_a_folder_without_a_model_is_refused_by_the_missing_file(tmp_path):
@@ -207,6 +215,10 @@ def test_what_does_not_go_together_is_refused(translator, use, sentence):
     [
         ({"batch_size": 0}, "batch_size is 0"),
         ({"search": BeamSearch, "forbidden": ["xyz"]}, "'xyz' cannot be forbidden: the target has no such token"),
+        ({"search": BeamSearch, "forbidden": [99]}, "99 cannot be forbidden: the target has the ids 0 to"),
+        ({"search": BeamSearch, "forbidden": "ab"}, "forbidden is the string 'ab', but there must be a list"),
+        ({"shortlist": [1, 2]}, "A shortlist is a dictionary .* but this is a list"),
+        ({"replace_unknown": {"ab": 3}}, "replace_unknown has a value that is no string"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(translator, options, sentence):
@@ -234,7 +246,8 @@ def test_a_mark_is_forbidden_in_every_place():
 
 
 def test_a_string_in_the_place_of_a_list_is_refused(translator):
-    for call in (translator.translate, translator.n_best, lambda text: translator.score(text, ["a"])):
+    stream = lambda text: list(translator.stream(text))
+    for call in (translator.translate, translator.n_best, stream, lambda text: translator.score(text, ["a"])):
         with pytest.raises(InputError, match="is the string 'ab', but there must be a list of strings"):
             call("ab")
 
@@ -286,6 +299,9 @@ def test_models_of_other_vocabularies_are_refused_by_the_first_difference(folder
 
 def test_a_folder_of_another_version_says_which(folders, tmp_path):
     shutil.copytree(folders / "one", tmp_path / "old")
+    (tmp_path / "old" / "about.json").write_text("{}")
+    with pytest.raises(InputError, match=r"old was written by keras_attn an early version \(format None\)"):
+        Translator.load(tmp_path / "old")
     (tmp_path / "old" / "about.json").write_text('{"format": 1, "versions": {"keras_attn": "0.0.7"}}')
     with pytest.raises(
         InputError, match=r"old was written by keras_attn 0.0.7 \(format 1\), but this is .* \(format 2\)"

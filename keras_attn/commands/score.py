@@ -54,7 +54,7 @@ def run(options):
 
 def _written(options, scored):
     if options.json:
-        return as_json(scored, perplexity=scored.perplexity)
+        return as_json(scored)
     columns = [f"{scored.log_probability:.6f}", f"{len(scored.tokens) + 1}", f"{scored.perplexity:.6f}"]
     if options.tokens:
         end = scored.log_probability - float(scored.token_log_probabilities.sum())

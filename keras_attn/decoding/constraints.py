@@ -5,7 +5,7 @@ import math
 
 import tensorflow as tf
 
-from keras_attn.decoding.tokens import among, held, marked
+from keras_attn.decoding.tokens import among, held, log_probabilities_of, marked
 from keras_attn.errors import InputError
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
 
@@ -19,8 +19,10 @@ class Constraints:
         min_length: tokens of a target before the end token, at least.
         forbidden: ids that are never written.
         no_repeat_ngram: size of the groups of tokens that are written once at most; 0, no group is.
-        repetition_penalty: above 0; logits of tokens that are in the target already are divided by it where they are
-            above zero and multiplied where they are below. 1 changes nothing.
+        repetition_penalty: above 0; log-probabilities of tokens that are in the target already are multiplied by it before
+            all are normalised again, so that above 1 these tokens are less probable. 1 changes nothing. (Logits, which the
+            paper divides by it, are only known up to a number that is added to all of them.) Log-probabilities of targets are
+            then those after the penalty.
 
     Raises:
         InputError: a number is out of its range.
@@ -35,12 +37,15 @@ class Constraints:
                 raise InputError(f"{name} is {value}, but it must be 0 or more.")
         if not 0 < repetition_penalty < math.inf:
             raise InputError(f"repetition_penalty is {repetition_penalty}, but it must be above 0.")
+        forbidden = tuple(forbidden)
+        if min(forbidden, default=0) < 0:
+            raise InputError(f"forbidden holds {min(forbidden)}, but ids are 0 or more.")
         if END in forbidden:
             raise InputError(
                 f"forbidden holds {END}, the end token {SPECIAL_TOKENS[END]}, without which no target ends."
             )
         self.min_length = min_length
-        self.forbidden = tuple(forbidden)
+        self.forbidden = forbidden
         self.no_repeat_ngram = no_repeat_ngram
         self.repetition_penalty = repetition_penalty
 
@@ -51,7 +56,7 @@ class Constraints:
         return constraints
 
     def penalized(self, logits, written):
-        """The logits `(batch, width, vocabulary_size)` after the repetition penalty.
+        """The logits `(batch, width, vocabulary_size)`, or log-probabilities after the repetition penalty.
 
         Args:
             written: int32 `(batch, width, steps)`, the tokens so far, 0 after them.
@@ -59,8 +64,9 @@ class Constraints:
         logits = tf.cast(logits, tf.float32)
         if self.repetition_penalty == 1:
             return logits
-        penalized = tf.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
-        return tf.where(held(written, tf.shape(logits)[2]), penalized, logits)
+        log_probabilities = log_probabilities_of(logits)
+        penalized = self.repetition_penalty * log_probabilities
+        return tf.where(held(written, tf.shape(logits)[2]), penalized, log_probabilities)
 
     def hold(self, tokens, possible, time, prefix):
         """Whether tokens that were chosen without constraints could have been chosen with them: a boolean scalar, false

@@ -12,7 +12,8 @@ class Hypotheses(NamedTuple):
 
     Fields:
         tokens: int32 `(batch, count, target_length)`; ends with the end token unless the limit came first, then 0.
-        log_probabilities: float32 `(batch, count)`, of the whole target, its end token included, in nats.
+        log_probabilities: float32 `(batch, count)`, of the whole target, its end token included, in nats; the model's, but for
+            a repetition penalty or a shortlist.
         attention_weights: float32 `(batch, count, target_length, source_length)`; zero where the token is padding.
         scores: float32 `(batch, count)`, what they are ranked by.
         token_log_probabilities: float32 `(batch, count, target_length)`, in nats; zero where the token is padding.

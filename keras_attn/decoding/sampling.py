@@ -24,8 +24,7 @@ class Sampling(Search):
         seed: of the drawing.
         **options: of `Search`.
 
-    Call arguments, output and errors: those of `Search`. Log-probabilities are the model's, whatever the
-    temperature.
+    Call arguments, output and errors: those of `Search`. Log-probabilities are not changed by the temperature.
 
     Source: Fan et al. 2018 (arXiv 1805.04833), section 4.3 (top-k); Holtzman et al. 2020 (arXiv 1904.09751), equations
     2 and 3 (top-p).
@@ -34,7 +33,7 @@ class Sampling(Search):
     def __init__(self, model, count=1, temperature=1.0, top_k=None, top_p=1.0, seed=0, **options):
         super().__init__(model, width=count, count=count, **options)
         if not 0 < temperature < math.inf:
-            raise InputError(f"temperature is {temperature}, but it must be above 0.")
+            raise InputError(f"temperature is {temperature}, but it must be above 0 and finite.")
         if top_k is not None and top_k < 1:
             raise InputError(f"top_k is {top_k}, but it must be 1 or more.")
         if not 0 < top_p <= 1:

@@ -25,7 +25,7 @@ class Search:
         score = log-probability / length penalty + coverage penalty
 
     and the best `count` of them are returned. A sentence leaves the batch when none of its targets can still be among
-    these, and the compute ends with the last of them.
+    these, as far ahead as the search looks, and the compute ends with the last of them.
 
     Args:
         model: anything with `encode` and `step`, see `GreedyDecoder`.
@@ -39,7 +39,8 @@ class Search:
 
     Call arguments:
         source: int `(batch, source_length)`, padded with 0 on the right.
-        prefix: optional int `(batch, prefix_length)`, the tokens that each target begins with, padded with 0.
+        prefix: optional int `(batch, prefix_length)`, the tokens that each target begins with, padded with 0. (The target of
+            an empty source is empty all the same.)
 
     Output:
         `Hypotheses`, the best first. A sentence without one (its constraints left no token to write) has an empty target.
@@ -120,7 +121,7 @@ class Search:
         return parents, tokens, logits_of(tokens, allowed, parents)
 
     def reach(self, time, limits):
-        """How long the targets that are still being written can become: int32 `(rows,)`.
+        """How long the targets that are still being written are expected to become at most: int32 `(rows,)`.
 
         Args:
             time: how many tokens there are.
@@ -214,7 +215,8 @@ class Search:
         return kept._replace(last=tokens, beam=beam, coverage=coverage, state=state), leaving, attended
 
     def _bound(self, time, kept, length_penalty):
-        """What no target that is still being written can exceed, as log-probabilities only fall: float32 `(rows,)`."""
+        """What no target that is still being written can exceed within its `reach`, as log-probabilities only fall:
+        float32 `(rows,)`."""
         return tf.reduce_max(kept.beam.total, axis=1) / self._penalty(self.reach(time, kept.limits), length_penalty)
 
     def _penalty(self, length, length_penalty):
