@@ -7,7 +7,8 @@ import pytest
 from keras_attn import InputError
 from keras_attn.data import read_tsv, split_pairs
 from keras_attn.data.pairs import Stream
-from keras_attn.data.split import stream_split
+from keras_attn.data.split import _uniform, stream_split
+from keras_attn.text import WordProcessor
 
 
 @pytest.fixture
@@ -32,11 +33,37 @@ def test_no_source_is_in_two_parts(repeated_sources):
 
 def test_a_sentence_that_is_written_otherwise_is_the_same():
     sentences = [f"café {number}" for number in range(200)]
-    forms = [str, lambda text: f" {text}\u00a0", lambda text: unicodedata.normalize("NFD", text).replace(" ", "  ")]
+    forms = [
+        str,
+        lambda text: f" {text}\u00a0",
+        lambda text: unicodedata.normalize("NFD", text).replace(" ", "  "),
+        lambda text: f"\ufeff{text[:2]}\u200b{text[2:]}".replace(" ", "\x1b"),
+    ]
     pairs = [(form(sentence), str(number)) for number, sentence in enumerate(sentences) for form in forms]
     train, validation, test = ({target for _, target in part} for part in split_pairs(pairs, 20, 30))
     assert (len(train), len(validation), len(test)) == (150, 20, 30)
     assert not train & validation and not train & test and not validation & test
+
+
+def test_sentences_are_the_same_if_they_are_so_to_a_model():
+    written = [
+        "é",
+        "Ａ b",
+        "a\u200bb",
+        "\ufeffab",
+        "a\x00b",
+        "a\x85b",
+        "a\u3000b",
+        " ",
+        "\u200b",
+        "a\u00a8b",
+        "한",
+        "Ǆ",
+    ]
+    forms = [form(text) for text in written for form in (str, lambda text: unicodedata.normalize("NFKD", text))]
+    for lower_case in (True, False):
+        to_model = WordProcessor(["a"], lower_case=lower_case).normalize(forms).numpy()
+        assert [_uniform(text, lower_case).encode() for text in forms] == list(to_model)
 
 
 @pytest.mark.parametrize("lower_case", [True, False])

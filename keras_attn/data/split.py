@@ -10,6 +10,9 @@ import numpy as np
 from keras_attn.data.pairs import Stream
 from keras_attn.errors import InputError
 
+# Control characters are spaces to a model, and zero-width spaces and byte-order marks nothing.
+_UNSEEN = {**dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "), 0x200B: None, 0xFEFF: None}
+
 
 class Split(NamedTuple):
     """Three collections of `(source, target)` pairs; no source sentence is in two of them."""
@@ -20,8 +23,10 @@ class Split(NamedTuple):
 
 
 def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
-    """Three parts, such that every pair with the same source sentence, whatever its white space and the Unicode form in which it
-    is written, falls into the same part.
+    """Three parts, such that all pairs with the same source sentence fall into the same one.
+
+    Two sentences are the same if they are so to a model: whatever their white space, their Unicode form, and characters that
+    cannot be seen.
 
     The seed and the sentence alone decide which sentences come first, so that a corpus that grows keeps most of what it
     held out.
@@ -45,7 +50,7 @@ def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
 def stream_split(pairs, validation=None, test=None, seed=0, lower_case=False):
     """The same where the pairs are a `Stream`, or anything else that can be gone through again and again: each part is a
     `Part` that reads them anew. In memory are nine bytes for a pair meanwhile and one afterwards."""
-    keys = (_key(source.lower() if lower_case else source, seed) for source, _ in pairs)
+    keys = (_key(_uniform(source, lower_case), seed) for source, _ in pairs)
     of_pair = _parts(np.fromiter(keys, np.uint64), validation, test)
     return Split(*(Part(pairs, of_pair == number) for number in range(3)))
 
@@ -67,12 +72,14 @@ class Part(Stream):
 
 
 def _key(source, seed):
-    """A number that stands for a sentence; two sentences with the same one, which hardly ever happens, share a part.
-
-    Sentences that differ by their white space or by how Unicode writes them are the same.
-    """
-    source = unicodedata.normalize("NFKC", " ".join(source.split()))
+    """A number that stands for a sentence; two sentences with the same one, which hardly ever happens, share a part."""
     return int.from_bytes(hashlib.blake2b(f"{seed} {source}".encode(), digest_size=8).digest(), "big")
+
+
+def _uniform(source, lower_case):
+    """What a text processor makes of a sentence (`TextProcessor.normalize`): sentences that are one to the model are one here."""
+    source = unicodedata.normalize("NFKC", source.translate(_UNSEEN))
+    return " ".join((source.lower() if lower_case else source).split())
 
 
 def _parts(keys, validation, test):
@@ -86,7 +93,7 @@ def _parts(keys, validation, test):
     if len(different) <= validation + test:
         raise InputError(
             f"There are {len(different)} different source sentences, too few to hold out {validation} for validation "
-            f"and {test} for the test and still train; give more pairs or hold out fewer."
+            f"and {test} for the test and still train; give more pairs, hold out fewer, or give these parts yourself."
         )
     parts = np.zeros(len(keys), np.uint8)
     parts[keys < different[validation + test]] = 2
