@@ -92,9 +92,22 @@ def options_of(arguments):
 
 def _parsed(arguments, parser, commands):
     _refuse_other_encodings(arguments)
-    options = parser.parse_args(with_file(arguments, commands))
+    options, unknown = parser.parse_known_args(with_file(arguments, commands))
+    command = commands[arguments[0]]
+    if unknown:
+        command.error(f"unrecognized arguments: {' '.join(unknown)}")
+    _refuse_empty_names(command, options)
     options.arguments = arguments[1:]
     return options
+
+
+def _refuse_empty_names(command, options):
+    """As of a shell's variable that was never set."""
+    for action in command._actions:
+        value = getattr(options, action.dest, None)
+        if action.metavar in ("FILE", "FOLDER", "NAME") and "" in (value if isinstance(value, list) else [value]):
+            flag = "".join(action.option_strings) or "An argument"
+            raise InputError(f"{flag} is empty; give a {action.metavar.lower()}, or leave it out.")
 
 
 def _sentence(error):

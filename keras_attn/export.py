@@ -11,6 +11,7 @@ from keras_attn import files
 from keras_attn.about import versions
 from keras_attn.decoding import BeamSearch
 from keras_attn.decoding.search import Search
+from keras_attn.errors import InputError
 from keras_attn.ids import SPECIAL_TOKENS
 from keras_attn.warmup import write_warmup
 
@@ -44,8 +45,9 @@ def export_saved_model(translator, folder, name=None, task=None, quality=None):
     - `serving_default`: `texts` to `translations`, `tokens`, `scores`, `log_probabilities`, `token_log_probabilities`,
       `attention` and `source_tokens`, by the translator's own search;
     - `translate`: `texts` to `translations` alone;
-    - `beam`: `texts`, and optionally `width`, `n` and `length_penalty` (those of the translator's search, or 5, 1 and
-      1.0), to the same as `serving_default` for the `n` best of each text, by beam search;
+    - `beam`: `texts`, `width`, `n` and `length_penalty` to the same as `serving_default` for the `n` best of each text, by beam
+      search; a request to TensorFlow Serving, and a call of `beam` itself, may leave out all but the texts (for those of the
+      translator's search, or 5, 1 and 1.0);
     - `score`: `texts` and `targets` to `log_probabilities`, `perplexities`, `tokens` and `token_log_probabilities`;
     - `attend`: `texts` and `targets` to `attention`, `tokens` and `source_tokens`.
 
@@ -58,15 +60,23 @@ def export_saved_model(translator, folder, name=None, task=None, quality=None):
         name, task: what the model is called and what it does, for `assets/model.json`.
         quality: a dictionary of measured figures, for `assets/model.json`.
 
+    Raises:
+        InputError: the folder holds anything but a SavedModel.
+
     Example:
         >>> import tensorflow as tf, tensorflow_text
         >>> serve = tf.saved_model.load("runs/dates/saved_model").signatures["serving_default"]
         >>> serve(texts=tf.constant(["25 décembre 1997"]))["translations"]
         <tf.Tensor: shape=(1,), dtype=string, numpy=array([b'1997-12-25'], dtype=object)>
     """
+    folder = pathlib.Path(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "saved_model.pb").is_file():
+        raise InputError(
+            f"{folder} holds something else than a SavedModel, so it is not replaced; choose another folder."
+        )
     signatures = _signatures(translator)
     about = {
-        "name": name or pathlib.Path(folder).name,
+        "name": name or folder.name,
         "task": task,
         "source": _side(translator.source_text),
         "target": _side(translator.target_text),

@@ -17,22 +17,35 @@ def written_whole(path):
     Whoever dies in the middle leaves what was there before as it was.
 
     Args:
-        path: the file or folder that is to be written; a file is replaced, a folder too.
+        path: the file or folder that is to be written; a file is replaced by a file, a folder by a folder. What a link
+            leads to is replaced, not the link.
 
     Yields:
         A `pathlib.Path` with the same ending in the same folder, where nothing is yet.
+
+    Raises:
+        InputError: a folder is in the way of a file.
     """
-    path = pathlib.Path(path)
+    path = _without_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     workplace = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    unfinished, replaced = workplace / path.name, workplace / ".replaced"
     try:
-        unfinished = workplace / path.name
         yield unfinished
+        if path.is_dir() and unfinished.is_file():
+            raise InputError(f"{path} is a folder, but a file is to be written; choose another path.")
         if path.is_dir() and unfinished.exists():
-            os.replace(path, workplace / "replaced")
+            os.replace(path, replaced)
         os.replace(unfinished, path)
     finally:
+        if replaced.exists() and not path.exists():
+            os.replace(replaced, path)
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _without_link(path):
+    path = pathlib.Path(path)
+    return path.resolve() if path.is_symlink() else path
 
 
 def write_text(path, text):
@@ -63,12 +76,18 @@ def read_json(path, missing=None):
     return record
 
 
-def refuse_existing(path, overwrite):
+def refuse_existing(path, overwrite, is_folder=False):
     """Raises an `InputError` where something is at the path that may not be overwritten.
 
     Args:
         path: a file or folder, or `None`.
-        overwrite: whether it may be.
+        overwrite: whether it may be, if it is of the kind that is to be written.
+        is_folder: whether that is a folder.
     """
-    if path is not None and not overwrite and os.path.lexists(path):
+    if path is None or not os.path.lexists(path):
+        return
+    if not overwrite:
         raise InputError(f"{path} exists already; add --overwrite to replace it, or choose another --output.")
+    if not (os.path.isdir(path) if is_folder else os.path.isfile(path)):
+        kind = "folder" if is_folder else "ordinary file"
+        raise InputError(f"{path} exists already and is no {kind}, so it is not replaced; choose another --output.")

@@ -35,18 +35,15 @@ class GrowingFile:
     """
 
     def __init__(self, path, settings=None, resume=False, overwrite=False):
-        self.path = pathlib.Path(path)
-        if not self.path.name:
-            raise InputError(f"{str(path)!r} names no file; choose another --output.")
+        self.path = pathlib.Path(os.path.realpath(path))
         self.part = self.path.with_name(self.path.name + ".part")
         self.note = self.path.with_name(self.path.name + ".part.json")
         self.settings = json.loads(json.dumps(settings))
         self._file = None
         files.refuse_existing(self.path, overwrite)
-        if self.note.exists() and not (resume or overwrite):
-            raise InputError(
-                f"{self.part} is the part of an earlier run; add --resume to go on with it or --overwrite."
-            )
+        if (self.part.exists() or self.note.exists()) and not (resume or overwrite):
+            go_on = "" if settings is None else "--resume to go on with it or "
+            raise InputError(f"{self.part} is the part of an earlier run; add {go_on}--overwrite.")
         self.done, self._bytes = self._noted() if resume and self.note.exists() else (0, 0)
 
     def __enter__(self):

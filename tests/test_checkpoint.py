@@ -62,6 +62,19 @@ def test_a_second_checkpoint_goes_on_where_the_first_stopped(model, tmp_path):
     assert json.loads((tmp_path / "checkpoint" / "progress.json").read_text())["history"]["val_loss"] == [3.0, 1.0, 2.0]
 
 
+def test_the_time_before_an_interruption_counts(model, tmp_path):
+    end_epochs(callbacks_of(tmp_path), model, [3.0])
+    progress = tmp_path / "checkpoint" / "progress.json"
+    progress.write_text(json.dumps({**json.loads(progress.read_text()), "seconds": 1000.0}))
+    assert 1000 <= Checkpoint(tmp_path / "checkpoint").seconds < 1100
+
+
+def test_an_epoch_without_a_number_hides_no_better_one_after_it(model, tmp_path):
+    end_epochs(callbacks_of(tmp_path), model, [math.nan, 2.0])
+    end_epochs(callbacks_of(tmp_path), model, [1.0], first=2)
+    assert first_weight(tmp_path / "best.keras") == 2
+
+
 def test_the_best_epoch_may_be_the_one_with_the_highest_value(model, tmp_path):
     def end(qualities, past, first):
         best = BestModel(tmp_path / "best.keras", {"val_bleu": past}, "val_bleu")

@@ -1,9 +1,10 @@
+import os
 import re
 
 import pytest
 
 from keras_attn.errors import InputError
-from keras_attn.files import read_json, write_text, written_whole
+from keras_attn.files import read_json, refuse_existing, write_text, written_whole
 
 
 def names(folder):
@@ -77,6 +78,44 @@ def test_an_interrupted_block_leaves_the_old_folder(tmp_path):
         raise ValueError
     assert (path / "graph").read_text() == "old"
     assert names(tmp_path) == ["export"]
+
+
+def test_an_interruption_while_the_folder_is_exchanged_leaves_the_old_one(tmp_path, monkeypatch):
+    path, replace = tmp_path / "export", os.replace
+    write_folder(path, graph="old")
+
+    def interrupt_at_the_new_one(source, target):
+        if target == path and (path.parent / source / "graph").read_text() == "new":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", interrupt_at_the_new_one)
+    with pytest.raises(KeyboardInterrupt), written_whole(path) as unfinished:
+        write_folder(unfinished, graph="new")
+    assert (path / "graph").read_text() == "old" and names(tmp_path) == ["export"]
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    write_folder(tmp_path / "photos", one="precious")
+    with pytest.raises(InputError, match="photos is a folder, but a file is to be written"):
+        write_text(tmp_path / "photos", "new")
+    assert (tmp_path / "photos" / "one").read_text() == "precious"
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    write_folder(tmp_path / "real", graph="old")
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    with written_whole(tmp_path / "link") as unfinished:
+        write_folder(unfinished, graph="new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "graph").read_text() == "new"
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, is_folder in ((tmp_path / "pipe", False), (tmp_path, False), (tmp_path / "pipe", True)):
+        with pytest.raises(InputError, match="exists already and is no (ordinary file|folder), so it is not replaced"):
+            refuse_existing(path, overwrite=True, is_folder=is_folder)
+    refuse_existing(tmp_path, overwrite=True, is_folder=True)
 
 
 def test_an_interrupted_block_leaves_nothing_where_nothing_was(tmp_path):

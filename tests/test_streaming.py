@@ -162,7 +162,9 @@ def test_what_cannot_be_gone_on_with_is_deleted_when_it_is_interrupted(tmp_path)
         write(path, text, stop=1_500, error=KeyboardInterrupt)
     assert names(tmp_path) == []
     write_and_die(path, text, 1_500)
-    write(path, text)
+    with pytest.raises(InputError, match="out.txt.part is the part of an earlier run; add --overwrite"):
+        GrowingFile(path)
+    write(path, text, overwrite=True)
     assert path.read_bytes() == expected(text) and names(tmp_path) == ["out.txt"]
 
 
@@ -176,6 +178,20 @@ def test_an_existing_file_is_kept_unless_it_may_be_overwritten(tmp_path):
         file.write("new")
         assert path.read_text() == "precious"
     assert path.read_text() == "new\n" and names(tmp_path) == ["out.txt"]
+
+
+def test_a_part_that_is_somebody_elses_is_kept(tmp_path):
+    (tmp_path / "out.txt.part").write_text("precious")
+    with pytest.raises(InputError, match="out.txt.part is the part of an earlier run"):
+        GrowingFile(tmp_path / "out.txt", {})
+    assert (tmp_path / "out.txt.part").read_text() == "precious"
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    write(tmp_path / "link.txt", text, overwrite=True)
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_bytes() == expected(text)
 
 
 @pytest.fixture

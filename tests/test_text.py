@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_attn.errors import InputError
 from keras_attn.ids import END, UNKNOWN
 from keras_attn.text import WordProcessor, learn_text_processor, text_processor_from_config
 
@@ -270,6 +271,12 @@ def test_the_name_of_a_special_token_is_ordinary_text(unit, text):
     processor = learn_text_processor([text, " ".join(text)] * 5, unit, vocabulary_size=30)
     assert min(ids(processor, text)) > 3
     assert round_trip(processor, [text]) == [text]
+
+
+def test_a_vocabulary_without_room_for_the_characters_is_refused_with_the_least_size():
+    pytest.importorskip("sentencepiece")
+    with pytest.raises(InputError, match="5 subwords have no room for every character .* vocabulary size 10 or more"):
+        learn_text_processor(["abcde"], "subwords", vocabulary_size=5)
 
 
 def test_ids_are_below_the_vocabulary_size(processor):

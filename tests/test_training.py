@@ -211,6 +211,14 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
         patch.setattr(checkpoint.Checkpoint, "on_epoch_end", interrupt_at_the_second)
         assert cli.main([*run, "--output", "interrupted"]) == 130
     assert "--output interrupted --resume" in capsys.readouterr().err
+
+    def interrupt(config):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_attn.training.run.load_parts", interrupt)
+        assert cli.main([*run, "--output", "interrupted", "--overwrite"]) == 130
+    assert "interrupted." in (err := capsys.readouterr().err) and "--resume" not in err  # it is the earlier run still
     assert isinstance(Translator.load("interrupted")("1 May 1999"), str)
     assert cli.main(["train", "--output", "interrupted", "--resume"]) == 0
     assert losses("interrupted") == losses("whole")

@@ -87,6 +87,14 @@ def _read_yaml(text):
 _READERS = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml, ".json": json.loads}
 
 
+def _is_read_by(kind, value):
+    try:
+        kind(str(value))
+    except ValueError:
+        return False
+    return True
+
+
 def _as_arguments(options, path, command, parser, given):
     """The options that are not given already, as the command line has them."""
     flags = parser._option_string_actions  # argparse has no public list of its options
@@ -103,6 +111,9 @@ def _as_arguments(options, path, command, parser, given):
             continue
         if isinstance(value, dict) or isinstance(value, bool) != is_switch:
             takes = "true or false" if is_switch else "a value"
+            raise InputError(f"{path} has {name!r} as {value!r}, but {flag} takes {takes}.")
+        if flags[flag].type in (int, float) and not _is_read_by(flags[flag].type, value):
+            takes = {int: "a whole number", float: "a number"}[flags[flag].type]
             raise InputError(f"{path} has {name!r} as {value!r}, but {flag} takes {takes}.")
         if is_switch:
             no_flag = flag.replace("--", "--no-", 1)

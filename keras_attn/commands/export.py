@@ -20,7 +20,7 @@ def add_options(command):
 
 
 def run(options):
-    refuse_existing(options.output, options.overwrite)
+    refuse_existing(options.output, options.overwrite, is_folder=True)
     translator = translator_of(options, **search_arguments(options))
     from keras_attn.about import of_run
 

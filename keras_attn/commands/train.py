@@ -60,6 +60,7 @@ def run(options):
     if not (options.resume and options.output):
         config = TrainingConfig(**given).resolved()
     options.folder = pathlib.Path(options.output or pathlib.Path("runs", config.task))
+    options.record_before = _record_of(options.folder)
     if options.resume:  # what goes together was found out when the run began
         config = resumed_config(options.folder / "config.json", given)
     from keras_attn.training import train
@@ -67,7 +68,14 @@ def run(options):
     train(config, options.folder, overwrite=options.overwrite, resume=options.resume)
 
 
+def _record_of(folder):
+    """What tells a run from the next one in the same folder; `None` before there is one."""
+    record = folder / "config.json"
+    return record.stat().st_mtime_ns if record.is_file() else None
+
+
 def _how_to_go_on(options):
-    if not (options.folder / "config.json").is_file():
+    has_begun = "record_before" in options and (options.resume or _record_of(options.folder) != options.record_before)
+    if not has_begun:  # what lies there is an earlier run
         return ""
     return f" Go on with: {options.prog} --output {shlex.quote(str(options.folder))} --resume"

@@ -4,6 +4,7 @@ import base64
 import io
 import pathlib
 import random
+import re
 import tempfile
 
 import tensorflow as tf
@@ -76,6 +77,11 @@ class SubwordProcessor(TextProcessor):
         try:
             model = _train(lines, vocabulary_size)
         except (RuntimeError, OSError) as error:
+            if least := re.search(r"required_chars\. \d+ vs (\d+)", str(error)):
+                raise InputError(
+                    f"{vocabulary_size} subwords have no room for every character of these texts; make the vocabulary size "
+                    f"{least[1]} or more."
+                ) from error
             raise InputError(
                 f"SentencePiece cannot make {vocabulary_size} subwords from these texts "
                 f"({' '.join(str(error).split())}); change the vocabulary size or use characters."

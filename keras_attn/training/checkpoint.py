@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import time
 
 import keras
 
@@ -31,7 +32,15 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, folder):
         super().__init__()
         self.folder = pathlib.Path(folder)
-        self.history = self._progress()["history"]
+        progress = self._progress()
+        self.history = progress["history"]
+        self._seconds_before = progress.get("seconds", 0.0)
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self):
+        """Since the run began, without the time between an interruption and its end."""
+        return self._seconds_before + time.monotonic() - self._began
 
     @property
     def epochs_done(self):
@@ -54,7 +63,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _new_progress(self):
         random_states = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
-        return {"history": self.history, "random_states": random_states}
+        return {"history": self.history, "random_states": random_states, "seconds": round(self.seconds, 1)}
 
     def _progress(self):
         return files.read_json(self.folder / _PROGRESS, missing={"history": {}})
@@ -79,7 +88,8 @@ class BestModel(keras.callbacks.Callback):
         self.path = pathlib.Path(path)
         self.monitor = monitor
         self.sign = -1 if less_is_better(monitor) else 1
-        self.best = max((self.sign * value for value in history.get(monitor, ())), default=-math.inf)
+        best = best_epoch(history, monitor)
+        self.best = -math.inf if best is None else self.sign * history[monitor][best]
 
     def on_epoch_end(self, epoch, logs=None):
         value = self.sign * logs[self.monitor]

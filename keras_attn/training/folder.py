@@ -47,7 +47,7 @@ def clear(folder):
     """Deletes these, and nothing else."""
     for name in files_of_run(folder):
         path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def begin(folder, config):

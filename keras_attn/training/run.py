@@ -3,7 +3,6 @@
 import json
 import pathlib
 import sys
-import time
 import warnings
 
 import keras
@@ -56,7 +55,6 @@ def train(config, folder, overwrite=False, resume=False):
     Raises:
         InputError: the folder holds another run, or see `load_parts` and `learn_texts`.
     """
-    started = time.monotonic()
     config, folder = config.resolved(), pathlib.Path(folder)
     prepare_processor(config.precision)
     new_model(config).build()  # what does not fit together is refused before anything is read
@@ -79,28 +77,14 @@ def train(config, folder, overwrite=False, resume=False):
         Translator(model, *texts).save(folder)
     describe(config, parts, training.pairs, model)
     callbacks = _callbacks(config, folder, checkpoint, parts.validation, texts)
-    with warnings.catch_warnings():
-        # Keras says so after the first epoch of every data set whose length it does not know, and goes on.
-        warnings.filterwarnings("ignore", "Your input ran out of data")
-        model.fit(
-            training.dataset(first_epoch=epochs_done),
-            validation_data=validation,
-            epochs=epochs_done if callbacks[-1].is_over else config.epochs,
-            initial_epoch=epochs_done,
-            shuffle=False,  # the batches are shuffled already
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=callbacks,
-        )
+    _fit(model, training, validation, epochs_done, config.epochs, callbacks)
     best = best_epoch(checkpoint.history, f"val_{config.monitor}")
     if best is None:
         raise InputError(
             "Nothing was learned: the validation loss is no number; lower --learning-rate, and train anew."
         )
 
-    translator = Translator.load(folder)  # the best epoch, which is not always the last
-    if config.precision == "mixed_bfloat16":
-        translator = in_float32(translator, config)
-        translator.save(folder)
+    translator = _of_the_best_epoch(config, folder)
     sources, references = sources_and_references(parts.test)
     translations = with_beam(translator, config).translate(sources)
     metrics = measured(config, references, translations, texts[1]) | {
@@ -109,7 +93,7 @@ def train(config, folder, overwrite=False, resume=False):
         "epochs": checkpoint.epochs_done,
         "validation_loss": checkpoint.history["val_loss"][best],
         "parameters": model.count_params(),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(checkpoint.seconds, 1),
     }
     files.write_text(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     translator.export(folder / EXPORT, name=config.task, task=config.task, quality=metrics)
@@ -119,6 +103,30 @@ def train(config, folder, overwrite=False, resume=False):
         plot_attention(translation.attention, translation.source_tokens, translation.tokens, folder / picture)
     report(sources, references, translations, metrics, folder)
     return metrics
+
+
+def _fit(model, training, validation, epochs_done, epochs, callbacks):
+    with warnings.catch_warnings():
+        # Keras says so after the first epoch of every data set whose length it does not know, and goes on.
+        warnings.filterwarnings("ignore", "Your input ran out of data")
+        model.fit(
+            training.dataset(first_epoch=epochs_done),
+            validation_data=validation,
+            epochs=epochs_done if callbacks[-1].is_over else epochs,
+            initial_epoch=epochs_done,
+            shuffle=False,  # the batches are shuffled already
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=callbacks,
+        )
+
+
+def _of_the_best_epoch(config, folder):
+    """The translator that the run keeps, which is not always that of the last epoch, in the precision in which it is used."""
+    translator = Translator.load(folder)
+    if config.precision == "mixed_bfloat16":
+        translator = in_float32(translator, config)
+        translator.save(folder)
+    return translator
 
 
 def _callbacks(config, folder, checkpoint, validation, texts):

@@ -143,8 +143,18 @@ def contents():
         ("attend --model runs/dates x --html a.html --output a.png", "--html and --output both say where the picture"),
         ('explain --query "1 nan" --keys "1 2"', "query is [1.0, nan], but it must be a vector of numbers"),
         ("rescore --model runs/dates --source dates.txt --n-best nan.txt", "nan.txt, line 1 is not INDEX ||| TEXT"),
-        ("score --model runs/dates --tsv=", " is not a file"),
-        ("translate --model runs/dates --output= x", "'' names no file; choose another --output"),
+        ("score --model runs/dates --tsv=", "--tsv is empty; give a file, or leave it out"),
+        ("translate --model runs/dates --output= x", "--output is empty; give a file, or leave it out"),
+        ("translate --model= x", "--model is empty; give a folder, or leave it out"),
+        ("translate --model runs/dates --output runs --overwrite x", "runs exists already and is no ordinary file"),
+        ("evaluate --outputs answers.txt --tsv pairs.tsv --json runs --overwrite", "runs exists already and is no"),
+        ("export --model runs/dates --output answers.txt --overwrite", "answers.txt exists already and is no folder"),
+        (
+            "export --model runs/dates --output runs/other --overwrite",
+            "runs/other holds something else than a SavedModel",
+        ),
+        ("train --epoch 3", "keras-attn train: unrecognized arguments: --epoch 3; see keras-attn train --help"),
+        ("train --config half.json", "half.json has 'epochs' as 2.5, but --epochs takes a whole number"),
         ("train --dropout nan --output new", "--dropout is nan, but it must be a finite number"),
         ("train --learning-rate inf --output new", "--learning-rate is inf, but it must be a finite number"),
         ("train --seed 4294967296 --output new", "--seed is 4294967296, but it must be 4294967295 or less"),
@@ -153,7 +163,8 @@ def contents():
             "--test-references is for pairs from files, but dates come",
         ),
         ("train --source - --target - --output new", "cannot both be standard input"),
-        ("train --tsv= --output new", " is not a file"),
+        ("train --tsv=x --output= --overwrite", "--output is empty; give a folder, or leave it out"),
+        ("train --dataset= --output new", "--dataset is empty; give a name, or leave it out"),
         ("compare --attention ,", "There is nothing to compare; name an --attention and a --wiring"),
         ("compare --output dates.txt", "dates.txt is a file, but a comparison needs a folder"),
         ("compare --output compared --units 8", "compared holds compare.json already; add --overwrite"),
@@ -165,6 +176,7 @@ def test_bad_input_gives_one_sentence_and_status_2_and_changes_nothing(attempt, 
     pathlib.Path("empty.txt").touch()
     pathlib.Path("other.json").write_text('{"ж": []}')
     pathlib.Path("number.json").write_text('{"1": 3}')
+    pathlib.Path("half.json").write_text('{"epochs": 2.5}')
     pathlib.Path("nan.txt").write_text("0 ||| 1999 ||| nan\n")
     for name in ("broken/model.keras", "compared/compare.json"):
         pathlib.Path(name).parent.mkdir()
