@@ -3,7 +3,9 @@ import pytest
 pytest.importorskip("tensorflow_text")
 
 from keras_attn import AttentionSeq2Seq, InputError, Translator, learn_text_processor
-from keras_attn.training.folder import refuse_other_texts
+from keras_attn.config import TrainingConfig
+from keras_attn.data import Split
+from keras_attn.training.folder import begin, refuse_other_pairs, refuse_other_texts
 
 
 def test_a_run_does_not_go_on_with_other_ids(tmp_path):
@@ -14,3 +16,12 @@ def test_a_run_does_not_go_on_with_other_ids(tmp_path):
         InputError, match="not those that the run in .* began with: on the target side, id 4 is 'x' in the"
     ):
         refuse_other_texts(tmp_path, (source, learn_text_processor(["xyw"], "characters")))
+
+
+def test_other_pairs_than_those_it_held_out_are_refused(tmp_path):
+    parts = Split([("a", "x")], [("b", "y")], [("c", ["z", "w"])])
+    begin(tmp_path, TrainingConfig().resolved(), parts)
+    refuse_other_pairs(tmp_path, parts._replace(train=[]))
+    for other in ({"validation": [("b", "z")]}, {"test": [("c", ["z"])]}, {"test": []}):
+        with pytest.raises(InputError, match="not those that the run in .* began with, so it may have seen what would"):
+            refuse_other_pairs(tmp_path, parts._replace(**other))

@@ -102,11 +102,18 @@ def test_a_run_on_text_reports_bleu_and_chrf_translates_and_is_measured_again_fr
     assert cli.main(["translate", "--model", "runs/pairs", "uno dos", ""]) == 0
     assert capsys.readouterr().out.count("\n") == 2
     search = ["--beam", "5", "--length-penalty", "1", "--samples", "10"]
-    assert cli.main(["evaluate", "--model", "runs/pairs", "--held-out", "test", *search, "--json", "again.json"]) == 0
+    evaluate = ["evaluate", "--model", "runs/pairs", "--held-out", "test", *search]
+    assert cli.main([*evaluate, "--json", "again.json"]) == 0
     again = json.loads(pathlib.Path("again.json").read_text())["results"]
     assert {name: again[name] for name in ("bleu", "chrf", "exact_match")} == {
         name: metrics[name] for name in ("bleu", "chrf", "exact_match")
     }
+    pairs = pathlib.Path("pairs.tsv").read_text()
+    pathlib.Path("pairs.tsv").write_text(pairs + "".join(f"nuevo {i}\tnew {i}\n" for i in range(200)))
+    capsys.readouterr()
+    for line in (evaluate, ["train", "--resume", "--output", "runs/pairs"]):
+        assert cli.main(line) == 2
+        assert "not those that the run in runs/pairs began with" in capsys.readouterr().err
 
 
 def test_reversed_and_given_parts_are_used(somewhere, trained_alone):

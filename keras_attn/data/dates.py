@@ -99,9 +99,7 @@ def _has_other_reading(text, day, pattern, numeric):
         # A year of two digits looks like a month or a day, whichever order the reader is used to.
         return any(_permuted(day))
     text = _without_leading_zeros(text)
-    return any(
-        _without_leading_zeros(_write(other, pattern)) == text for other in _permuted(day) for pattern in numeric
-    )
+    return any(_without_leading_zeros(_write(other, each)) == text for other in _permuted(day) for each in numeric)
 
 
 def _without_leading_zeros(text):

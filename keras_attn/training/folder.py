@@ -1,5 +1,6 @@
 """The folder of a training run: what may lie in it, and what is not lost by mistake."""
 
+import hashlib
 import json
 import shutil
 
@@ -28,6 +29,22 @@ def refuse_another_run(folder, overwrite, resume):
         )
 
 
+def refuse_other_pairs(folder, parts):
+    """Raises an `InputError` where these `Split` parts hold out others than the run in the folder did when it began."""
+    known = files.read_json(folder / CONFIG).get("held_out", _held_out(parts))
+    if known != _held_out(parts):
+        raise InputError(
+            f"The pairs are not those that the run in {folder} began with, so it may have seen what would be held out now; "
+            f"bring them back, or give pairs that are new to it."
+        )
+
+
+def _held_out(parts):
+    """A digest of each part that training does not see."""
+    digest = lambda pairs: hashlib.sha256(json.dumps(list(map(list, pairs))).encode()).hexdigest()[:16]
+    return {"validation": digest(parts.validation), "test": digest(parts.test)}
+
+
 def refuse_other_texts(folder, texts):
     """Raises an `InputError` where these text processors are not those that the run in the folder began with."""
     if different := first_different_side(read_texts(folder), texts):
@@ -50,10 +67,10 @@ def clear(folder):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def begin(folder, config):
-    """Leaves nothing of an earlier run in the folder but the configuration of the new one."""
+def begin(folder, config, parts):
+    """Leaves nothing of an earlier run in the folder but the record of the new one."""
     clear(folder)
-    record = {"task": config.task, "train": config.to_dict(), "versions": versions()}
+    record = {"task": config.task, "train": config.to_dict(), "held_out": _held_out(parts), "versions": versions()}
     files.write_text(folder / CONFIG, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 

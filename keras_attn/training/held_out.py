@@ -4,7 +4,7 @@ import pathlib
 
 from keras_attn.config import OF_PAIRS, read_config
 from keras_attn.errors import InputError
-from keras_attn.training.folder import CONFIG
+from keras_attn.training.folder import CONFIG, refuse_other_pairs
 from keras_attn.training.preparing import load_parts, sources_and_references
 
 
@@ -19,8 +19,8 @@ def held_out(folders, part):
         The sources, a list of right answers for each of them, and the `TrainingConfig` of the first run.
 
     Raises:
-        InputError: a folder holds no run, or the runs were trained from different pairs, so that one may have seen what
-            another holds out.
+        InputError: a folder holds no run, or the pairs are not those that a run was trained from, so that it may have seen
+            what is held out.
     """
     first, *others = (read_config(pathlib.Path(folder, CONFIG)) for folder in folders)
     if "-" in (getattr(first, name) for name in OF_PAIRS):
@@ -33,4 +33,7 @@ def held_out(folders, part):
                     f"and {getattr(other, name)!r}), so one may have seen what the other holds out; give pairs that are "
                     f"new to both."
                 )
-    return *sources_and_references(getattr(load_parts(first), part)), first
+    parts = load_parts(first)
+    for folder in folders:
+        refuse_other_pairs(pathlib.Path(folder), parts)
+    return *sources_and_references(getattr(parts, part)), first

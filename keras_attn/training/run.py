@@ -28,6 +28,7 @@ from keras_attn.training.folder import (
     PICTURES,
     begin,
     refuse_another_run,
+    refuse_other_pairs,
     refuse_other_texts,
 )
 from keras_attn.training.measuring import measured, with_beam
@@ -66,10 +67,11 @@ def train(config, folder, overwrite=False, resume=False):
     config = config.suited_to(training.pairs, len(training))
 
     if not resume:
-        begin(folder, config)
+        begin(folder, config, parts)
     checkpoint = Checkpoint(folder / CHECKPOINT)
     epochs_done = checkpoint.epochs_done
     if epochs_done:
+        refuse_other_pairs(folder, parts)
         refuse_other_texts(folder, texts)
         model = checkpoint.load_model()
     else:
