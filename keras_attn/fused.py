@@ -250,15 +250,17 @@ def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     """
     import tensorflow as tf
 
+    from keras_attn.blocks import best_token, in_blocks
+
     logits = softmax.logits(vectors)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
-    best = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    highest = tf.gather(logits, best, batch_dims=1)
+    blocks = in_blocks(logits)
+    highest = tf.reduce_max(blocks.highest, axis=-1)
     exponentials = tf.exp(logits - highest[:, None])
     totals = tf.reduce_sum(exponentials, axis=-1)
     losses = highest + tf.math.log(totals) - of_tokens
-    right = tf.cast(tf.equal(best, tokens), tf.float32)
+    right = tf.cast(tf.equal(best_token(blocks), tokens), tf.float32)
     total = tf.reduce_sum(weights * (losses + label_smoothing * of_tokens))
     if not with_gradients:
         return (losses, right), (total,)

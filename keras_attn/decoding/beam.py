@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_attn.decoding.blocks import best_continuations, in_blocks
+from keras_attn.blocks import best_continuations, in_blocks
 from keras_attn.decoding.search import Search, logits_of
 from keras_attn.decoding.targets import NEVER
 from keras_attn.errors import InputError

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_attn.decoding.blocks import best_token, in_blocks, most_probable
+from keras_attn.blocks import best_token, in_blocks, most_probable
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by

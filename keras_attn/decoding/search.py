@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_attn.decoding.blocks import in_blocks, most_probable
+from keras_attn.blocks import in_blocks, most_probable, sizes
 from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.targets import NEVER, Ended, as_hypotheses, best_so_far, no_targets, of_parents, written_on
-from keras_attn.decoding.tokens import at_least_one_column, sizes
+from keras_attn.decoding.tokens import at_least_one_column
 from keras_attn.errors import InputError
 from keras_attn.ids import END, PADDING, START
 

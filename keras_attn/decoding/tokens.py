@@ -35,11 +35,6 @@ def held(tokens, vocabulary_size):
     return tf.reshape(some, tf.concat([shape[:-1], [vocabulary_size]], axis=0))
 
 
-def sizes(tensor):
-    """The length of each axis, a Python number where it is known beforehand: what TensorFlow need not find out at each step."""
-    return [tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
-
-
 def at_least_one_column(source):
     """The same ids `(batch, source_length)`, with a column of padding where there is none."""
     missing = tf.cast(tf.equal(tf.shape(source)[1], 0), tf.int32)

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_attn.decoding.tokens import sizes
 from keras_attn.ids import PADDING
 
 # Tokens in a block: so many at least, and so many at most.
@@ -79,6 +78,11 @@ def best_continuations(totals, blocks):
     block, within = tf.gather(chosen, best // size, batch_dims=1), best % size
     tokens = block % count * size + within
     return block // count, tf.where(tokens < blocks.vocabulary_size, tokens, PADDING)
+
+
+def sizes(tensor):
+    """The length of each axis, a Python number where it is known beforehand: what TensorFlow need not find out at each step."""
+    return [tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
 
 
 def _block_size(vocabulary_size):
