@@ -101,7 +101,8 @@ def project(vectors, kernel):
         return rounding_product(vectors, kernel)  # which TensorFlow joins with what is added to it
     # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
     # differentiate them inside a loop (matmul).
-    flat = rounding_product(ops.reshape(vectors, (-1, vectors.shape[-1])), kernel)
+    size = vectors.shape[-1] or kernel.shape[0]  # vectors from a loop may not say it
+    flat = rounding_product(ops.reshape(vectors, (-1, size)), kernel)
     return ops.reshape(flat, (*ops.shape(vectors)[:-1], kernel.shape[-1]))
 
 

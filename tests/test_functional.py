@@ -77,6 +77,14 @@ def test_general_scores_are_dot_products_with_a_matrix_between(rng):
     np.testing.assert_allclose(numbers(functional.general_score(query, keys, kernel)), expected, rtol=1e-5)
 
 
+def test_vectors_whose_size_is_not_known_beforehand_are_projected(rng):
+    vectors, kernel = rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5))
+    signature = [tf.TensorSpec([None, None, None], tf.float64)]
+    projected = tf.function(lambda vectors: functional.project(vectors, kernel), signature)
+    assert projected.get_concrete_function().output_shapes.as_list() == [None, None, 5]
+    np.testing.assert_allclose(projected(vectors), vectors @ kernel)
+
+
 def test_vectors_and_matrices_may_be_lists():
     query, keys, kernel = [[[1, 2]]], [[[3], [4]]], [[5, 6]]
     np.testing.assert_array_equal(functional.general_score(query, keys, kernel), [[[51, 68]]])
