@@ -173,7 +173,7 @@ RECORD = '{"task": "dates", "train": {"units": 7}, "versions": {}}'
         ("a.ini", "units = 7", "train", "a.ini is no configuration; give a .toml, .yaml or .json file"),
         ("a", "units = 7", "train", "a is no configuration; give a .toml, .yaml or .json file"),
         (None, "", "train", "a.toml cannot be read: No such file or directory"),
-        ("a.toml", 'units = "many"', "train", "argument --units: invalid int value: 'many'"),
+        ("a.toml", 'units = "many"', "train", "a.toml has 'units' as 'many', but --units takes a whole number"),
         ("a.toml", "epochs = 0", "train", "--epochs is 0, but it must be 1 or more"),
     ],
 )
