@@ -31,8 +31,8 @@ def refuse_another_run(folder, overwrite, resume):
 
 def refuse_other_pairs(folder, parts):
     """Raises an `InputError` where these `Split` parts hold out others than the run in the folder did when it began."""
-    known = files.read_json(folder / CONFIG).get("held_out", _held_out(parts))
-    if known != _held_out(parts):
+    known = files.read_json(folder / CONFIG).get("held_out")
+    if known not in (None, _held_out(parts)):  # runs of an earlier version do not say it
         raise InputError(
             f"The pairs are not those that the run in {folder} began with, so it may have seen what would be held out now; "
             f"bring them back, or give pairs that are new to it."
