@@ -2,9 +2,13 @@
 
 import itertools
 import math
+import re
 from typing import NamedTuple
 
 from keras_attn.errors import InputError
+
+# The words of `LM0= -12.3 TM0= -1 -2`; older versions have `lm:`.
+_FEATURE = re.compile(r"\S+[=:]|[-+]?[\d.]+([eE][-+]?\d+)?")
 
 
 class Candidate(NamedTuple):
@@ -22,8 +26,8 @@ class Candidate(NamedTuple):
 
 
 def read_n_best(lines, name="the n-best list"):
-    """Candidates from lines `INDEX ||| TEXT ||| ... ||| SCORE`, the form of Moses; what is between text and score is
-    passed over.
+    """Candidates from lines `INDEX ||| TEXT ||| ... ||| SCORE`, the form of Moses; features between text and score, numbers with
+    or without names, are passed over. (Anything else there is the rest of a text that has the sign `|||` in it.)
 
     Args:
         lines: an iterable of strings.
@@ -37,9 +41,9 @@ def read_n_best(lines, name="the n-best list"):
     """
     for number, line in enumerate(lines, 1):
         try:
-            index, text, *_, score = (part.strip() for part in line.split("|||"))
+            index, text, *features, score = (part.strip() for part in line.split("|||"))
             candidate = Candidate(int(index), text, float(score))
-            if not math.isfinite(candidate.score):
+            if not (math.isfinite(candidate.score) and all(map(_FEATURE.fullmatch, " ".join(features).split()))):
                 raise ValueError
         except ValueError:
             raise InputError(f"{name}, line {number} is not INDEX ||| TEXT ||| SCORE, but {line!r}.") from None

@@ -13,7 +13,7 @@ from keras_attn.scoring import Candidate, read_n_best, rescore
     [
         ("0 ||| a b ||| -1.5", (0, "a b", -1.5)),
         ("12 ||| a ||| LM0= -3 Distortion0= -1 ||| -2", (12, "a", -2)),
-        ("3 ||| a ||| x ||| y ||| 1e-3 ", (3, "a", 0.001)),
+        ("3 ||| a ||| -1 2e-3 ||| ||| 1e-3 ", (3, "a", 0.001)),
         ("0 |||  ||| 0", (0, "", 0)),
         ("0|||a|||1", (0, "a", 1)),
     ],
@@ -22,7 +22,10 @@ def test_a_line_of_an_n_best_list_is_read_as_moses_writes_it(line, candidate):
     assert list(read_n_best([line])) == [Candidate(*candidate)]
 
 
-@pytest.mark.parametrize("line", ["", "a", "0 ||| a", "0 ||| 1", "a ||| b ||| 1", "0 ||| a ||| b", "0 ||| a ||| 1 |||"])
+@pytest.mark.parametrize(
+    "line",
+    ["", "a", "0 ||| a", "0 ||| 1", "a ||| b ||| 1", "0 ||| a ||| b", "0 ||| a ||| 1 |||", "0 ||| a ||| b ||| 1"],
+)
 def test_what_is_no_candidate_is_refused_by_its_line(line):
     lines = read_n_best(["0 ||| a ||| 1", line], "list.txt")
     assert next(lines).text == "a"
