@@ -332,3 +332,14 @@ def test_half_precision_hardly_changes_weights_with_coverage(query, values):
     exact.set_weights(attention.get_weights())
     assert weights.dtype == "float32"
     np.testing.assert_allclose(numbers(weights), numbers(exact(query, values)[1]), atol=0.02)
+
+
+@pytest.mark.parametrize("alignment", ["global", "local-m", "local-p"])
+def test_in_float64_it_is_as_near_to_float32_as_that_is_exact(rng, alignment):
+    query, values = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 6))
+    layers = [Attention("general", alignment, dtype=dtype) for dtype in ("float32", "float64")]
+    for layer in layers:
+        layer.build(query.shape, values.shape)
+    layers[1].set_weights(layers[0].get_weights())
+    for one, other in zip(*(layer(query, values) for layer in layers)):
+        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-5)

@@ -5,7 +5,7 @@ pytest.importorskip("tensorflow_text")
 from keras_attn import AttentionSeq2Seq, InputError, Translator, learn_text_processor
 from keras_attn.config import TrainingConfig
 from keras_attn.data import Split
-from keras_attn.training.folder import begin, refuse_other_pairs, refuse_other_texts
+from keras_attn.training.folder import begin, clear, refuse_other_pairs, refuse_other_texts
 
 
 def test_a_run_does_not_go_on_with_other_ids(tmp_path):
@@ -25,3 +25,13 @@ def test_other_pairs_than_those_it_held_out_are_refused(tmp_path):
     for other in ({"validation": [("b", "z")]}, {"test": [("c", ["z"])]}, {"test": []}):
         with pytest.raises(InputError, match="not those that the run in .* began with, so it may have seen what would"):
             refuse_other_pairs(tmp_path, parts._replace(**other))
+
+
+def test_of_a_link_in_the_run_the_link_alone_is_deleted(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.keras").touch()
+    (tmp_path / "run").mkdir()
+    for name in ("checkpoint", "config.json"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    clear(tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir()) and (tmp_path / "elsewhere" / "model.keras").exists()
