@@ -82,7 +82,10 @@ def _stage(steps):
     rivals = chances.barh(places, np.zeros(len(places)), color=_BARS)
     chances.set(xlim=(0, 1), xlabel="probability of the next token", ylim=(len(places) - 0.5, -0.5))
     largest = max(np.abs(step.context).max() for step in steps)
-    strip = context.imshow(steps[0].context[None], cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto")
+    # Colours between two units would make a file half as large again, and mean nothing.
+    strip = context.imshow(
+        steps[0].context[None], cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest"
+    )
     context.set(xticks=[], yticks=[], xlabel="context vector")
     for panel in (looks, chances):
         panel.spines[["top", "right"]].set_visible(False)
