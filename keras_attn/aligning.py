@@ -154,7 +154,7 @@ def word_of_token(tokens, unit):
     """The number of the word, between spaces, that each token belongs to.
 
     Args:
-        tokens: list of strings, as in `keras_attn.translator.Translation`, without the end token.
+        tokens: list of strings, as in `keras_attn.translation.Translation`, without the end token.
         unit: `"words"`: each token is a word, punctuation too. `"subwords"`: a piece that begins with `▁` begins a
             word, and a `▁` alone belongs to the word after it. `"characters"`: spaces are between the words.
 

@@ -165,7 +165,7 @@ def attention_page(translations, head_weights=None, title="Attention"):
     are shown as `␣`. Where there are several hypotheses or heads, the reader chooses one.
 
     Args:
-        translations: an iterable with an element for each source: a `keras_attn.translator.Translation`, or anything
+        translations: an iterable with an element for each source: a `keras_attn.translation.Translation`, or anything
             that has its `text`, `tokens`, `source_tokens`, `score` and `attention`; or a list of such, the hypotheses of
             this source, of which the first is shown first.
         head_weights: optional function from a translation to the weights of its heads

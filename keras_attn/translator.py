@@ -4,9 +4,7 @@ import itertools
 import json
 import os
 import pathlib
-from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from keras_attn import about, files
@@ -18,38 +16,10 @@ from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
 from keras_attn.text import first_different_side, text_processor_from_config
+from keras_attn.translation import translation_of
 
 # Texts that are read before they are sorted by length: enough to leave little padding in a batch.
 WINDOW = 4096
-
-
-class Translation(NamedTuple):
-    """One source text, what became of it, and where the model looked.
-
-    Fields:
-        text: the target text.
-        tokens: its tokens, a list of strings.
-        source_tokens: the tokens of the source, the end token last.
-        score: what the search ranks it by, see `Search`; for greedy search and given targets, the log-probability.
-        log_probability: of the target in nats, its end token included; one that the search cut off has none.
-        perplexity: `exp` of the mean surprise of a token, the end token included: between how many tokens the model wavers.
-        token_log_probabilities: float32 `(len(tokens),)`; what is missing to `log_probability` is the end token's.
-        attention: float32 `(len(tokens), len(source_tokens))`, each row adding up to one where the alignment
-            is global.
-        ids, source_ids: int32 `(len(tokens),)` and `(len(source_tokens),)`, those of the tokens; the unknown token's where
-            another was written for it.
-    """
-
-    text: str
-    tokens: list
-    source_tokens: list
-    score: float
-    log_probability: float
-    perplexity: float
-    token_log_probabilities: Any
-    attention: Any
-    ids: Any
-    source_ids: Any
 
 
 class Translator:
@@ -209,7 +179,7 @@ class Translator:
         for row, filled in enumerate(found.pop("found")):
             source = {name: rows[row] for name, rows in of_source.items()}
             yield [
-                _translation(**source, **{name: rows[row, place] for name, rows in found.items()})
+                translation_of(**source, **{name: rows[row, place] for name, rows in found.items()})
                 for place, is_filled in enumerate(filled)
                 if is_filled or place == 0
             ]
@@ -221,7 +191,7 @@ class Translator:
         }
         for row, target in enumerate(targets):
             found = {name: rows[row] for name, rows in scored.items()}
-            yield _translation(translations=target.encode(), scores=found["log_probabilities"], **found)
+            yield translation_of(translations=target.encode(), scores=found["log_probabilities"], **found)
 
     def explain(self, text, step=1, head=1):
         """How one token of a translation came about, see `keras_attn.explain.explain_step`."""
@@ -310,34 +280,6 @@ def read_texts(folder):
     """The two text processors alone."""
     about.refuse_another_format(folder)
     return tuple(text_processor_from_config(files.read_json(folder / file)) for file in Translator.TEXT.values())
-
-
-def _translation(
-    translations,
-    tokens,
-    source_tokens,
-    scores,
-    log_probabilities,
-    perplexities,
-    token_log_probabilities,
-    attention,
-    ids,
-    source_ids,
-):
-    """A `Translation` from a row of what the graph gives."""
-    rows, columns = np.count_nonzero(ids), np.count_nonzero(source_ids)
-    return Translation(
-        translations.decode(),
-        [token.decode() for token in tokens[:rows]],
-        [token.decode() for token in source_tokens[:columns]],
-        float(scores),
-        float(log_probabilities),
-        float(perplexities),
-        token_log_probabilities[:rows],
-        attention[:rows, :columns],
-        ids[:rows],
-        source_ids[:columns],
-    )
 
 
 def _windows(elements, size):
