@@ -12,7 +12,7 @@ from keras_attn.training.checkpoint import (
     KeptEpochs,
     MovingAverages,
     ResumedEarlyStopping,
-    best_epoch,
+    best_epochs,
     kept_epochs,
 )
 
@@ -300,12 +300,27 @@ def test_early_stopping_knows_whether_the_past_is_reason_enough(losses, over):
 
 
 @pytest.mark.parametrize(
-    "losses, best", [([3.0, 1.0, 2.0], 1), ([1.0, 2.0, 1.0], 2), ([math.nan, 2.0], 1), ([math.nan], None), ([], None)]
+    "losses, best",
+    [
+        ([3.0, 1.0, 2.0], [1]),
+        ([1.0, 2.0, 1.0], [0, 2]),
+        ([math.nan, 2.0], [1]),
+        ([math.inf], []),
+        ([math.nan], []),
+        ([], []),
+    ],
 )
-def test_the_best_epoch_is_the_one_whose_model_is_kept(model, tmp_path, losses, best):
-    assert best_epoch({"val_loss": losses}, "val_loss") == best
-    assert best_epoch({"val_bleu": [-loss for loss in losses]}, "val_bleu") == best
+def test_of_the_best_epochs_the_last_ones_model_is_kept(model, tmp_path, losses, best):
+    assert best_epochs(losses, "val_loss") == best
+    assert best_epochs([-loss for loss in losses], "val_bleu") == best
     callbacks = callbacks_of(tmp_path)
     end_epochs(callbacks, model, losses)
-    kept = first_weight(tmp_path / "best.keras") if (tmp_path / "best.keras").exists() else None
-    assert kept == best
+    kept = [first_weight(tmp_path / "best.keras")] if (tmp_path / "best.keras").exists() else []
+    assert kept == best[-1:]
+
+
+def test_an_epoch_that_went_wrong_is_repeated(model, tmp_path):
+    _, checkpoint = callbacks_of(tmp_path)
+    end_epochs([checkpoint], model, [1.0, math.nan])
+    assert checkpoint.epochs_done == callbacks_of(tmp_path)[1].epochs_done == 1
+    assert first_weight(tmp_path / "checkpoint" / "model.keras") == 0

@@ -195,6 +195,15 @@ def test_another_run_is_kept_unless_it_may_be_overwritten(somewhere, trained_alo
     assert "--epochs is 3, but the run in run has 1" in capsys.readouterr().err
 
 
+def test_training_ends_where_the_loss_is_no_number(somewhere, capsys):
+    run = ["train", "--pairs", "300", "--epochs", "9", *TINY, "--learning-rate", "1e38", "--output", "run"]
+    assert cli.main(run) == 2
+    printed = capsys.readouterr()
+    assert "Nothing was learned: the loss is no number; lower --learning-rate" in printed.err
+    assert "Epoch 1/9" in printed.out and "Epoch 2/9" not in printed.out
+    assert not pathlib.Path("run", "checkpoint").exists()
+
+
 @pytest.mark.parametrize(
     "options, second_epoch_is_kept",
     [("", True), ("--ema 0.9 --keep-epochs 2", False)],  # or its models alone, which are written before it

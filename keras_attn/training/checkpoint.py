@@ -20,7 +20,8 @@ EPOCHS = "epochs"
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the state after each epoch: the model with its optimizer, and the history so far.
 
-    In the list of callbacks it comes after those that keep models: whoever dies between the two repeats the epoch.
+    In the list of callbacks it comes after those that keep models: whoever dies between the two repeats the epoch. An
+    epoch whose loss is no number is not kept.
 
     Args:
         folder: where the last epoch is kept; replaced as a whole, so that it is never half an epoch.
@@ -54,6 +55,8 @@ class Checkpoint(keras.callbacks.Callback):
         return model
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            return
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         with files.written_whole(self.folder) as unfinished:
@@ -75,7 +78,7 @@ def _random_states(model):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Keeps the model of the best epoch so far.
+    """Keeps the model of the best epoch so far; of several that are equally good, of the last.
 
     Args:
         path: the `.keras` file.
@@ -87,23 +90,19 @@ class BestModel(keras.callbacks.Callback):
         super().__init__()
         self.path = pathlib.Path(path)
         self.monitor = monitor
-        self.sign = -1 if less_is_better(monitor) else 1
-        best = best_epoch(history, monitor)
-        self.best = -math.inf if best is None else self.sign * history[monitor][best]
+        self.values = list(history.get(monitor, ()))
 
     def on_epoch_end(self, epoch, logs=None):
-        value = self.sign * logs[self.monitor]
-        if value >= self.best:
-            self.best = value
+        self.values.append(logs[self.monitor])
+        if len(self.values) - 1 in best_epochs(self.values, self.monitor):
             _save(self.model, self.path)
 
 
-def best_epoch(history, monitor):
-    """The epoch, from 0, whose model `BestModel` keeps; `None` where there is no number to go by."""
-    sign = -1 if less_is_better(monitor) else 1
-    values = [sign * value for value in history.get(monitor, ())]
-    best = max((value for value in values if not math.isnan(value)), default=-math.inf)
-    return None if best == -math.inf else max(epoch for epoch, value in enumerate(values) if value == best)
+def best_epochs(values, monitor):
+    """The epochs, from 0, that none is better than by these values of theirs: several where they tie."""
+    better = min if less_is_better(monitor) else max
+    best = better((value for value in values if math.isfinite(value)), default=None)
+    return [epoch for epoch, value in enumerate(values) if value == best]
 
 
 class KeptEpochs(keras.callbacks.Callback):
@@ -187,8 +186,8 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):
     @property
     def is_over(self):
         """Whether the past epochs alone are reason enough to stop, for which Keras would train one batch more."""
-        better = min if less_is_better(self.monitor) else max
-        return bool(self.past) and len(self.past) - 1 - self.past.index(better(self.past)) >= self.patience
+        best = best_epochs(self.past, self.monitor)
+        return bool(best) and len(self.past) - 1 - best[0] >= self.patience
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

@@ -18,7 +18,7 @@ from keras_attn.training.checkpoint import (
     KeptEpochs,
     MovingAverages,
     ResumedEarlyStopping,
-    best_epoch,
+    best_epochs,
 )
 from keras_attn.training.folder import (
     CHECKPOINT,
@@ -80,11 +80,9 @@ def train(config, folder, overwrite=False, resume=False):
     describe(config, parts, training.pairs, model)
     callbacks = _callbacks(config, folder, checkpoint, parts.validation, texts)
     _fit(model, training, validation, epochs_done, config.epochs, callbacks)
-    best = best_epoch(checkpoint.history, f"val_{config.monitor}")
-    if best is None:
-        raise InputError(
-            "Nothing was learned: the validation loss is no number; lower --learning-rate, and train anew."
-        )
+    best = best_epochs(checkpoint.history.get(f"val_{config.monitor}", ()), f"val_{config.monitor}")
+    if not best:
+        raise InputError("Nothing was learned: the loss is no number; lower --learning-rate, and train anew.")
 
     translator = _of_the_best_epoch(config, folder)
     sources, references = sources_and_references(parts.test)
@@ -93,7 +91,7 @@ def train(config, folder, overwrite=False, resume=False):
         "beam": config.beam,
         "length_penalty": config.length_penalty,
         "epochs": checkpoint.epochs_done,
-        "validation_loss": checkpoint.history["val_loss"][best],
+        "validation_loss": checkpoint.history["val_loss"][best[-1]],
         "parameters": model.count_params(),
         "seconds": round(checkpoint.seconds, 1),
     }
@@ -140,6 +138,6 @@ def _callbacks(config, folder, checkpoint, validation, texts):
     callbacks.append(BestModel(folder / Translator.MODEL, checkpoint.history, monitor))
     if config.keep_epochs:
         callbacks.append(KeptEpochs(folder / EPOCHS, config.keep_epochs))
-    # What stands before it sees the averages, and the checkpoint the weights.
-    callbacks += [MovingAverages(), checkpoint]
+    # What stands before them sees the averages, and the checkpoint the weights.
+    callbacks += [MovingAverages(), checkpoint, keras.callbacks.TerminateOnNaN()]
     return [*callbacks, ResumedEarlyStopping(checkpoint.history, monitor=monitor, patience=config.patience)]
