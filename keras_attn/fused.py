@@ -189,7 +189,8 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     import tensorflow as tf
 
     most = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // softmax.vocabulary_size)
-    count = tf.maximum(1, _rounded_up(tf.shape(tokens)[0], most))  # an array of nothing cannot be put together
+    # None is in work alone at the end. And an array of no chunks could not be put together.
+    count = _CHUNKS_AT_A_TIME * tf.maximum(1, _rounded_up(tf.shape(tokens)[0], _CHUNKS_AT_A_TIME * most))
     size = _rounded_up(tf.shape(tokens)[0], count)
     kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
