@@ -3,7 +3,8 @@
 Left to themselves, TensorFlow and JAX multiply matrices anew at every position, and on the way back add up the gradient of
 every matrix at every position. But all that waits for the position before is the state. So here one product for each
 position is left on the way there, and one on the way back. All others are made for all positions at once, which is far
-quicker. Only the states are kept for the way back; the gates are computed anew from them, at once, too.
+quicker. States and gates are kept for the way back; under JAX the states alone, from which the gates are computed anew, at
+once, too.
 
 Products are made in the type of their matrix, which may be bfloat16. All else is float32, the states above all.
 """
@@ -55,12 +56,12 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
     def states_of(inputs, start, kernel, recurrent_kernel, bias):
         update, reset, candidate = _sums(inputs, kernel, bias[0])
         from_inputs = [update + _WIDE_OPEN * masked, reset, candidate]
-        states = _forward(from_inputs, start, recurrent_kernel, bias[1])
+        states, *kept = _forward(from_inputs, start, recurrent_kernel, bias[1])
 
         def gradients(by_states):
             previous = ops.concatenate([start[None], states[:-1]], axis=0)
-            from_states = _sums(previous, recurrent_kernel, bias[1])
-            by_start, *by_sums = _backward(by_states, previous, from_inputs, from_states, recurrent_kernel)
+            gates = kept or _gates(from_inputs, _sums(previous, recurrent_kernel, bias[1]))
+            by_start, *by_sums = _backward(by_states, previous, gates, recurrent_kernel)
             by_inputs = _like(_product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
             by_matrices, by_biases = zip(*map(_by_weights, (kernel, recurrent_kernel), (inputs, previous), by_sums))
             return ops.cast(by_inputs, ops.dtype(inputs)), by_start, *by_matrices, ops.stack(by_biases)
@@ -82,32 +83,35 @@ def gated_step(inputs, state, kernel, recurrent_kernel, bias):
     Returns:
         Float32 `(batch, units)`.
     """
-    from_input = ops.split(_product(inputs, kernel) + bias[0], 3, axis=-1)
-    return _next_state(state, from_input, recurrent_kernel, bias[1])
+    from_input, from_state = _sums(inputs, kernel, bias[0]), _sums(state, recurrent_kernel, bias[1])
+    return _next_state(state, _gates(from_input, from_state))
 
 
 # Below, everything is `(length, batch, ...)`.
 
 
 def _forward(from_inputs, start, recurrent_kernel, bias):
-    """The states of all positions."""
+    """A list: the states of all positions, and what `_gates` gives if it is worth keeping."""
+    # A loop of TensorFlow's can write as it likes. One of JAX's was measured only without, on a graphics processor.
+    keeps = keras.backend.backend() == "tensorflow"
 
     def one_position(state, from_input):
-        state = _next_state(state, from_input, recurrent_kernel, bias)
-        return state, state
+        gates = _gates(from_input, _sums(state, recurrent_kernel, bias))
+        state = _next_state(state, gates)
+        return state, [state, *gates] if keeps else [state]
 
-    return _scan(one_position, start, from_inputs)[1]
+    return _scan(one_position, start, from_inputs, outputs=5 if keeps else 1)[1]
 
 
-def _backward(by_states, previous, from_inputs, from_states, recurrent_kernel):
+def _backward(by_states, previous, gates, recurrent_kernel):
     """The gradients by the start, by the sums from the inputs, and by those from the states, each `(..., 3 * units)`.
 
     How much each sum moves the new state is known beforehand, for all positions. What a loop has to find is by how much
     the loss changes with each state, by itself and by way of those that come after it.
     """
-    update, reset, candidate = _gates(from_inputs, from_states)
+    update, reset, candidate, behind_reset = gates
     by_candidate = (1 - update) * (1 - ops.square(candidate))
-    by_reset = by_candidate * from_states[2] * reset * (1 - reset)
+    by_reset = by_candidate * behind_reset * reset * (1 - reset)
     by_update = (previous - candidate) * update * (1 - update)
     factors = ops.concatenate([by_update, by_reset, by_candidate * reset], axis=-1)
     three_times = lambda values: ops.concatenate([values] * 3, axis=-1)
@@ -116,27 +120,28 @@ def _backward(by_states, previous, from_inputs, from_states, recurrent_kernel):
         by_state_itself, update, factors = of_position
         total = by_state_itself + by_state
         by_sums = factors * three_times(total)
-        return update * total + _product(by_sums, recurrent_kernel, transpose_right=True), total
+        return update * total + _product(by_sums, recurrent_kernel, transpose_right=True), [total]
 
     nothing = ops.zeros_like(previous[0])
-    by_start, totals = _scan(one_position, nothing, [by_states, update, factors], reverse=True)
+    by_start, (totals,) = _scan(one_position, nothing, [by_states, update, factors], outputs=1, reverse=True)
     by_from_states = factors * three_times(totals)
     units = recurrent_kernel.shape[0]
     by_from_inputs = ops.concatenate([by_from_states[..., : 2 * units], by_candidate * totals], axis=-1)
     return by_start, by_from_inputs, by_from_states
 
 
-def _scan(step, state, sequences, reverse=False):
-    """Calls `step(state, position of each sequence) -> state, output` for each position in turn.
+def _scan(step, state, sequences, outputs, reverse=False):
+    """Calls `step(state, position of each sequence) -> state, list of outputs` for each position in turn.
 
     Args:
         step: all that it computes is `(batch, units)`.
         state: before the first position, or with `reverse` after the last.
         sequences: a list of `(length, batch, ...)`.
+        outputs: how many there are.
         reverse: whether the last position comes first.
 
     Returns:
-        The last state, and the outputs in the order of the positions.
+        The last state, and a list of the outputs, each in the order of the positions.
     """
     if keras.backend.backend() != "tensorflow":
         return ops.scan(step, state, sequences, reverse=reverse)
@@ -145,27 +150,26 @@ def _scan(step, state, sequences, reverse=False):
 
     length = tf.shape(sequences[0])[0]
 
-    def one_position(done, state, outputs):
+    def one_position(done, state, arrays):
         at = length - 1 - done if reverse else done
-        state, output = step(state, [each[at] for each in sequences])
-        return done + 1, state, outputs.write(at, output)
+        state, found = step(state, [each[at] for each in sequences])
+        return done + 1, state, [array.write(at, each) for array, each in zip(arrays, found, strict=True)]
 
-    outputs = tf.TensorArray(tf.float32, length, element_shape=(None, state.shape[-1]))
+    arrays = [tf.TensorArray(tf.float32, length, element_shape=(None, state.shape[-1])) for _ in range(outputs)]
     going = lambda done, *_: done < length
-    _, state, outputs = tf.while_loop(going, one_position, (0, state, outputs), parallel_iterations=1)
-    return state, outputs.stack()
+    _, state, arrays = tf.while_loop(going, one_position, (0, state, arrays), parallel_iterations=1)
+    return state, [array.stack() for array in arrays]
 
 
-def _next_state(state, from_input, recurrent_kernel, bias):
-    from_state = ops.split(_product(state, recurrent_kernel) + bias, 3, axis=-1)
-    update, _, candidate = _gates(from_input, from_state)
+def _next_state(state, gates):
+    update, _, candidate, _ = gates
     return update * state + (1 - update) * candidate
 
 
 def _gates(from_inputs, from_states):
-    """Update gate, reset gate and candidate from what each sums up."""
+    """Update gate, reset gate, candidate, and what the reset gate is multiplied with, from what each sums up."""
     update, reset = (ops.sigmoid(one + other) for one, other in zip(from_inputs[:2], from_states[:2]))
-    return update, reset, ops.tanh(from_inputs[2] + reset * from_states[2])
+    return update, reset, ops.tanh(from_inputs[2] + reset * from_states[2]), from_states[2]
 
 
 def _sums(vectors, matrix, bias):
@@ -190,5 +194,5 @@ def _rows(vectors):
 
 
 def _like(rows, vectors):
-    """The rows in the places of the vectors: `(length, batch, ...)`."""
-    return ops.reshape(rows, [*ops.shape(vectors)[:2], rows.shape[-1]])
+    """The rows in the places of the vectors."""
+    return ops.reshape(rows, [*ops.shape(vectors)[:-1], rows.shape[-1]])
