@@ -39,6 +39,12 @@ def test_types_are_kept(vectors, offsets):
     assert (sums.dtype, counts.dtype) == ("bfloat16", "float32")
 
 
+def test_float64_is_as_exact_as_it_is(rng, offsets):
+    vectors = rng.normal(size=(2, 5, 3))
+    sums, _ = running_sums(keras.ops.convert_to_tensor(vectors, "float64"), offsets)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(sums), vectors.cumsum(1), rtol=1e-13)
+
+
 def test_shapes_may_be_unknown_and_gradients_flow(vectors, offsets):
     tf = pytest.importorskip("tensorflow")
     signature = [tf.TensorSpec([None, None, 3]), tf.TensorSpec([None, None, 1])]

@@ -23,16 +23,17 @@ def over_time(step, state, outputs, inputs):
         The outputs of all positions, a structure like `outputs` of tensors `(batch, target_length, units)`.
     """
     # A Keras RNN takes one tensor, returns one tensor, and keeps all states in one type.
-    loop = keras.layers.RNN(_Cell(step, state, outputs, inputs), return_sequences=True, dtype="float32")
-    return _take_apart(loop(_join(inputs), initial_state=_as_float32(state)), outputs)
+    cell = _Cell(step, state, outputs, inputs)
+    loop = keras.layers.RNN(cell, return_sequences=True, dtype=cell.compute_dtype)
+    return _take_apart(loop(cell.join(inputs), initial_state=cell.in_its_type(state)), outputs)
 
 
 class _Cell:
-    """The step as Keras's RNN wants it."""
-
-    compute_dtype = "float32"
+    """The step as Keras's RNN wants it: all in float32, or in float64 where anything is."""
 
     def __init__(self, step, state, outputs, inputs):
+        tensors = keras.tree.flatten((state, outputs, inputs))
+        self.compute_dtype = keras.backend.result_type("float32", *map(ops.dtype, tensors))
         self.step = step
         self.state = state
         self.outputs = outputs
@@ -44,12 +45,14 @@ class _Cell:
 
     def call(self, inputs, states):
         outputs, state = self.step(_take_apart(inputs, self.inputs), _like(self.state, states))
-        return _join(outputs), _as_float32(state)
+        return self.join(outputs), self.in_its_type(state)
 
+    def join(self, structure):
+        """All tensors of a structure side by side, in one."""
+        return ops.concatenate(self.in_its_type(structure), axis=-1)
 
-def _join(structure):
-    """All tensors of a structure side by side, in one."""
-    return ops.concatenate(_as_float32(structure), axis=-1)
+    def in_its_type(self, structure):
+        return [ops.cast(tensor, self.compute_dtype) for tensor in keras.tree.flatten(structure)]
 
 
 def _take_apart(joined, structure):
@@ -57,10 +60,6 @@ def _take_apart(joined, structure):
     widths = [ops.shape(tensor)[-1] for tensor in keras.tree.flatten(structure)]
     ends = list(itertools.accumulate(widths, initial=0))
     return _like(structure, [joined[..., start:end] for start, end in itertools.pairwise(ends)])
-
-
-def _as_float32(structure):
-    return [ops.cast(tensor, "float32") for tensor in keras.tree.flatten(structure)]
 
 
 def _like(structure, tensors):
