@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import textwrap
 import warnings
 
 import matplotlib
@@ -38,6 +39,20 @@ def upright_where_short(labels):
     for label in labels:
         if len(label.get_text()) > 2:
             label.set_rotation(90)
+
+
+def inches_wide(figure, text, font):
+    """How wide a line of text in this font (keywords of a text) is in the figure."""
+    drawn = figure.text(0, 0, text, **font)
+    width = drawn.get_window_extent().width / figure.dpi
+    drawn.remove()
+    return width
+
+
+def in_lines(figure, text, inches, font):
+    """The text in as many lines as it takes for none to be much wider than that."""
+    share = inches / max(inches_wide(figure, text, font), inches)
+    return "\n".join(textwrap.wrap(text, max(1, int(share * len(text)))))
 
 
 def finish(figure, path):

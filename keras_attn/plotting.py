@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.transforms import Bbox
 
-from keras_attn.drawing import finish, font_families, paper, upright_where_short
+from keras_attn.drawing import finish, font_families, in_lines, inches_wide, paper, upright_where_short
 from keras_attn.errors import InputError
 from keras_attn.ids import PADDING
 from keras_attn.tables import in_percent, length_range, measure_name, text_width, visible
@@ -18,7 +18,9 @@ _ROWS_WITH_NUMBERS, _NUMBERS_IN_A_ROW = 16, 6
 _SMALLEST_MAP_INCHES = (1.4, 0.8)
 _LABELS_INCHES = (1.6, 1.2)
 _MARGIN_INCHES = 0.6
-_LETTER_INCHES, _WIDE_LETTER_INCHES = 0.085, 0.1
+_WIDE_LETTER_INCHES = 0.1
+_BETWEEN_WORDS_INCHES = 0.12
+_LINE_INCHES = 0.18
 _AROUND_LABELS_INCHES = (0.9, 0.7)  # the colour bar, a title
 _FAINTEST = 0.02
 _BARS = "#4a7fb5"
@@ -82,15 +84,16 @@ def _grid(panels, columns, margins):
     more = _MARGIN_INCHES if margins else 0
     wide, high = np.max([_inches(len(source), len(target)) for _, _, source, target in panels], axis=0)
     wide, high = (wide, high) + _inches_of_labels(panels) + more
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(columns * wide, rows * high), layout="constrained", squeeze=False
-    )
+    figure, axes = plt.subplots(rows, columns, layout="constrained", squeeze=False)
     characters = {
         character for panel in panels for text in (panel[0] or "", *panel[2], *panel[3]) for character in text
     }
     font = {"family": font_families(characters), "size": _LABEL_POINTS}
-    for panel, place in zip(panels, axes.flat):
-        image = _heatmap(place, *panel, font)
+    titles = [in_lines(figure, panel[0] or "", wide - _AROUND_LABELS_INCHES[0], font) for panel in panels]
+    figure.set_size_inches(columns * wide, rows * (high + _LINE_INCHES * max(title.count("\n") for title in titles)))
+    for title, panel, place in zip(titles, panels, axes.flat):
+        image = _heatmap(place, *panel[1:], font)
+        place.set_title(title, **font)
         if margins:
             _draw_margins(place, np.asarray(panel[1]))
     for place in axes.flat[len(panels) :]:
@@ -120,7 +123,7 @@ def _refuse_another_shape(weights, source_tokens, target_tokens):
         )
 
 
-def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
+def _heatmap(axes, weights, source_tokens, target_tokens, font):
     weights = np.asarray(weights)
     if not weights.size:  # what has no rows or no columns cannot be drawn: one without weight stands in
         weights = np.zeros([max(length, 1) for length in weights.shape])
@@ -133,8 +136,6 @@ def _heatmap(axes, title, weights, source_tokens, target_tokens, font):
     axes.grid(which="minor", alpha=0.4, linewidth=0.5)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    if title:
-        axes.set_title(title, **font)
     return image
 
 
@@ -184,11 +185,13 @@ def plot_alignment(weights, source_tokens, target_tokens, path=None, title=None,
     weights = np.asarray(weights)
     _refuse_another_shape(weights, source_tokens, target_tokens)
     font = {"family": font_families(set("".join([title or "", *source_tokens, *target_tokens]))), "size": _LABEL_POINTS}
-    lines = [_places(tokens) for tokens in (target_tokens, source_tokens)]
-    width = max(12, *(length for _, length in lines))
-    target_places, source_places = (places + (width - length) / 2 for places, length in lines)
     with paper(dark):
-        figure, axes = plt.subplots(figsize=(0.4 + _LETTER_INCHES * width, 2.2), layout="constrained")
+        figure, axes = plt.subplots(layout="constrained")
+        lines = [_places(figure, tokens, font) for tokens in (target_tokens, source_tokens)]
+        width = max(1.0, *(length for _, length in lines))
+        title = in_lines(figure, title or "", width, font)
+        figure.set_size_inches(0.4 + width, 2.0 + _LINE_INCHES * len(title.splitlines()))
+        target_places, source_places = (places + (width - length) / 2 for places, length in lines)
         for row, tokens, places in ((0, target_tokens, target_places), (1, source_tokens, source_places)):
             beside = {"xytext": (0, 4 if row else -4), "textcoords": "offset points", "va": "bottom" if row else "top"}
             for token, place in zip(tokens, places):
@@ -199,14 +202,13 @@ def plot_alignment(weights, source_tokens, target_tokens, path=None, title=None,
             axes.plot([target_places[target], source_places[source]], [0, 1], color=_BARS, **thickness)
         axes.set(xlim=(0, width), ylim=(-0.3, 1.3))
         axes.set_axis_off()
-        if title:
-            axes.set_title(title, **font)
+        axes.set_title(title, **font)
         return finish(figure, path)
 
 
-def _places(tokens):
-    """The middle of each token in a line of them, and the length of the line, both in letters."""
-    widths = np.array([1.2 * text_width(visible(token)) + 1.2 for token in tokens])
+def _places(figure, tokens, font):
+    """The middle of each token in a line of them, and the length of the line, both in inches."""
+    widths = np.array([inches_wide(figure, visible(token), font) + _BETWEEN_WORDS_INCHES for token in tokens])
     return np.cumsum(widths) - widths / 2, widths.sum()
 
 

@@ -195,7 +195,7 @@ def test_lines_lead_from_the_source_above_to_the_target_below_as_thick_as_their_
 
 
 def test_tokens_of_a_line_do_not_touch_each_other():
-    tokens = ["wide token", "안녕하세요", "i", "MMMMMM", "."] * 2
+    tokens = ["wide token", "안녕하세요", "i", "MMMMMM", "WWWWWWWWWWWW"] * 2
     figure = plot_alignment(np.eye(10), tokens, tokens)
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
@@ -214,19 +214,36 @@ def test_dollar_signs_are_tokens_and_no_mathematics(tmp_path, dark):
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
+def is_inside(text, figure):
+    box = text.get_window_extent()
+    return 0 <= box.x0 and box.x1 <= figure.bbox.x1 and 0 <= box.y0 and box.y1 <= figure.bbox.y1
+
+
 @pytest.mark.parametrize("margins", [False, True])
 def test_long_tokens_are_not_cut_off(margins):
     figure = plot_attention(np.full((3, 3), 1 / 3), ["n" * 40] * 3, ["e" * 30] * 3, margins=margins)
     figure.canvas.draw()
     axes = figure.axes[0]
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        box = label.get_window_extent()
-        assert (
-            figure.bbox.x0 <= box.x0
-            and box.x1 <= figure.bbox.x1
-            and figure.bbox.y0 <= box.y0
-            and box.y1 <= figure.bbox.y1
-        )
+    assert all(is_inside(label, figure) for label in (*axes.get_xticklabels(), *axes.get_yticklabels()))
+
+
+@pytest.mark.parametrize(
+    "title", ["A title that is much longer than its picture is wide", "번역기가 어디를 보는지 보여주는 긴 제목"]
+)
+def test_long_titles_are_not_cut_off_and_do_not_touch_each_other(title):
+    weights, tokens = np.eye(2), ["a", "b"]
+    grid = plot_attention_grid([(title, weights, tokens, tokens)] * 3)
+    for figure in (
+        grid,
+        plot_attention(weights, tokens, tokens, title=title),
+        plot_alignment(weights, *[tokens] * 2, title=title),
+    ):
+        figure.canvas.draw()
+        titles = [axes.title for axes in figure.axes if axes.get_title()]
+        assert titles and all(is_inside(each, figure) for each in titles)
+        boxes = [each.get_window_extent() for each in titles]
+        assert all(before.x1 <= after.x0 for before, after in zip(boxes, boxes[1:]))
+        assert {each.get_text().replace("\n", " ") for each in titles} == {title}
 
 
 def test_weights_may_be_lists_and_nothing_is_refused():
