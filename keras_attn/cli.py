@@ -31,28 +31,29 @@ def main(arguments=None):
 
 
 def run_and_exit(arguments=None):
-    """The same for a process that ends with it."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+    """The same for a process that ends with it. To be terminated, as by a cluster whose time is up, is to be interrupted."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is usual:
+            signal.signal(number, _interrupt)
     import_tensorflow_quietly()
     try:
         sys.exit(_run(arguments))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         # A thread of TensorFlow's may be reading training data through Python. To take the interpreter down around it
         # crashes or hangs now and then, so the process ends as it is; all that was to be written has been.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
-        os._exit(130)
+        os._exit(128 + (interruption.args or (signal.SIGINT,))[0])
 
 
 def _interrupt(number, frame):
     """Interrupts, and again two seconds later if the process is still there then: what is raised while an object goes is
     ignored by Python, and a bare `except`, such as Keras has around the opening of a file, takes it for a failure."""
-    again = threading.Timer(2, _thread.interrupt_main)
+    again = threading.Timer(2, _thread.interrupt_main, [number])
     again.daemon = True
     again.start()
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 def _run(arguments):

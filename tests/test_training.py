@@ -258,15 +258,16 @@ def models(folder):
     }
 
 
-def test_control_c_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somewhere):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_a_usable_checkpoint_and_the_command_that_goes_on(somewhere, number):
     command = [sys.executable, SCRIPT, "--pairs", "2000", "--epochs", "50", *TINY, "--output", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 120
     while not pathlib.Path("run", "checkpoint", "progress.json").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, printed = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Go on with: python train.py --output run --resume" in printed and "Traceback" not in printed
     assert len(losses("run")) >= 1
     assert isinstance(Translator.load("run")("1 May 1999"), str)
