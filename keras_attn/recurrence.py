@@ -1,10 +1,10 @@
 """A gated recurrent unit over a whole sequence, with its gradient written out.
 
-Left to themselves, TensorFlow and JAX multiply matrices anew at every position, and on the way back add up the gradient of
-every matrix at every position. But all that waits for the position before is the state. So here one product for each
+Left to themselves, TensorFlow and JAX multiply matrices anew at every position, and on the way back add up the gradient
+of every matrix at every position. But all that waits for the position before is the state. So here one product for each
 position is left on the way there, and one on the way back. All others are made for all positions at once, which is far
-quicker. States and gates are kept for the way back; under JAX the states alone, from which the gates are computed anew, at
-once, too.
+quicker. States and gates are kept for the way back; under JAX the states alone, from which the gates are computed anew,
+at once, too.
 
 Products are made in the type of their matrix, which may be bfloat16. All else is float32, the states above all.
 """
@@ -92,7 +92,7 @@ def gated_step(inputs, state, kernel, recurrent_kernel, bias):
 
 def _forward(from_inputs, start, recurrent_kernel, bias):
     """A list: the states of all positions, and what `_gates` gives if it is worth keeping."""
-    # A loop of TensorFlow's can write as it likes. One of JAX's was measured only without, on a graphics processor.
+    # Under JAX it has not been measured. On a graphics processor, whatever a loop writes may take a launch of its own.
     keeps = keras.backend.backend() == "tensorflow"
 
     def one_position(state, from_input):
