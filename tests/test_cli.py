@@ -151,8 +151,8 @@ def test_what_the_task_decides_is_filled_in_and_what_is_given_stays():
         (5_000, 100, 80, 8, 0.4),
         (10_000, 160, 50, 5, 0.4),
         (30_000, 469, 18, 3, 0.3),
-        (120_000, 1_875, 10, 3, 0.15),
-        (10**8, 10**6, 10, 3, 0.01),
+        (120_000, 1_875, 14, 3, 0.15),
+        (10**8, 10**6, 14, 3, 0.01),
     ],
 )
 def test_few_pairs_are_gone_through_more_often_and_with_more_dropout(pairs, batches, epochs, patience, dropout):
