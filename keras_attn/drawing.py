@@ -50,9 +50,9 @@ def inches_wide(figure, text, font):
 
 
 def in_lines(figure, text, inches, font):
-    """The text in as many lines as it takes for none to be much wider than that."""
-    share = inches / max(inches_wide(figure, text, font), inches)
-    return "\n".join(textwrap.wrap(text, max(1, int(share * len(text)))))
+    """The lines of the text, in as many as it takes for none to be much wider than that."""
+    shares = [(line, inches / max(inches_wide(figure, line, font), inches)) for line in text.splitlines()]
+    return "\n".join(textwrap.fill(line, max(1, int(share * len(line)))) for line, share in shares)
 
 
 def finish(figure, path):

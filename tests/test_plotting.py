@@ -227,6 +227,10 @@ def test_long_tokens_are_not_cut_off(margins):
     assert all(is_inside(label, figure) for label in (*axes.get_xticklabels(), *axes.get_yticklabels()))
 
 
+def test_a_title_keeps_its_own_lines():
+    assert plot_attention(np.eye(2), ["a", "b"], ["a", "b"], title="one\ntwo").axes[0].get_title() == "one\ntwo"
+
+
 @pytest.mark.parametrize(
     "title", ["A title that is much longer than its picture is wide", "번역기가 어디를 보는지 보여주는 긴 제목"]
 )
