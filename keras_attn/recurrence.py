@@ -62,9 +62,9 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
             previous = ops.concatenate([start[None], states[:-1]], axis=0)
             gates = kept or _gates(from_inputs, _sums(previous, recurrent_kernel, bias[1]))
             by_start, *by_sums = _backward(by_states, previous, gates, recurrent_kernel)
-            by_inputs = _like(_product(_rows(by_sums[0]), kernel, transpose_right=True), inputs)
+            by_inputs = _by_vectors(kernel, inputs, by_sums[0])
             by_matrices, by_biases = zip(*map(_by_weights, (kernel, recurrent_kernel), (inputs, previous), by_sums))
-            return ops.cast(by_inputs, ops.dtype(inputs)), by_start, *by_matrices, ops.stack(by_biases)
+            return by_inputs, by_start, *by_matrices, ops.stack(by_biases)
 
         return states, gradients
 
@@ -104,7 +104,8 @@ def _forward(from_inputs, start, recurrent_kernel, bias):
 
 
 def _backward(by_states, previous, gates, recurrent_kernel):
-    """The gradients by the start, by the sums from the inputs, and by those from the states, each `(..., 3 * units)`.
+    """The gradients by the start, by the sums from the inputs, and by those from the states: the latter two are lists of
+    those for update gate, reset gate and candidate.
 
     How much each sum moves the new state is known beforehand, for all positions. What a loop has to find is by how much
     the loss changes with each state, by itself and by way of those that come after it.
@@ -113,21 +114,20 @@ def _backward(by_states, previous, gates, recurrent_kernel):
     by_candidate = (1 - update) * (1 - ops.square(candidate))
     by_reset = by_candidate * behind_reset * reset * (1 - reset)
     by_update = (previous - candidate) * update * (1 - update)
-    factors = ops.concatenate([by_update, by_reset, by_candidate * reset], axis=-1)
-    three_times = lambda values: ops.concatenate([values] * 3, axis=-1)
+    by_behind_reset = by_candidate * reset
 
     def one_position(by_state, of_position):
-        by_state_itself, update, factors = of_position
+        by_state_itself, update, *factors = of_position
         total = by_state_itself + by_state
-        by_sums = factors * three_times(total)
-        return update * total + _product(by_sums, recurrent_kernel, transpose_right=True), [total]
+        by_sums = _joined([factor * total for factor in factors], ops.dtype(recurrent_kernel))
+        by_previous = product(by_sums, recurrent_kernel, transpose_right=True)
+        return update * total + ops.cast(by_previous, "float32"), [total]
 
     nothing = ops.zeros_like(previous[0])
-    by_start, (totals,) = _scan(one_position, nothing, [by_states, update, factors], outputs=1, reverse=True)
-    by_from_states = factors * three_times(totals)
-    units = recurrent_kernel.shape[0]
-    by_from_inputs = ops.concatenate([by_from_states[..., : 2 * units], by_candidate * totals], axis=-1)
-    return by_start, by_from_inputs, by_from_states
+    sequences = [by_states, update, by_update, by_reset, by_behind_reset]
+    by_start, (totals,) = _scan(one_position, nothing, sequences, outputs=1, reverse=True)
+    of_gates = [by_update * totals, by_reset * totals]
+    return by_start, [*of_gates, by_candidate * totals], [*of_gates, by_behind_reset * totals]
 
 
 def _scan(step, state, sequences, outputs, reverse=False):
@@ -174,19 +174,26 @@ def _gates(from_inputs, from_states):
 
 def _sums(vectors, matrix, bias):
     """What `vectors @ matrix + bias` adds to update gate, reset gate and candidate."""
-    sums = _product(_rows(vectors), matrix) + bias
+    sums = ops.cast(product(ops.cast(_rows(vectors), ops.dtype(matrix)), matrix), "float32") + bias
     return [_like(each, vectors) for each in ops.split(sums, 3, axis=-1)]
 
 
+def _by_vectors(matrix, vectors, by_sums):
+    """The gradient by the vectors of `_sums`, from those by the sums, each `(length, batch, units)`."""
+    by_vectors = product(_joined(by_sums, ops.dtype(matrix)), matrix, transpose_right=True)
+    return ops.cast(_like(by_vectors, vectors), ops.dtype(vectors))
+
+
 def _by_weights(matrix, vectors, by_sums):
-    """The gradients by the matrix and the bias of `_sums`, from those by the sums `(length, batch, 3 * units)`."""
-    kind, by_sums = ops.dtype(matrix), _rows(by_sums)
-    by_matrix = product(ops.cast(_rows(vectors), kind), ops.cast(by_sums, kind), transpose_left=True)
-    return by_matrix, ops.sum(by_sums, axis=0)
+    """The gradients by the matrix and the bias of `_sums`, from those by the sums, each `(length, batch, units)`."""
+    kind = ops.dtype(matrix)
+    by_matrix = product(ops.cast(_rows(vectors), kind), _joined(by_sums, kind), transpose_left=True)
+    return by_matrix, ops.concatenate([ops.sum(_rows(each), axis=0) for each in by_sums])
 
 
-def _product(rows, matrix, transpose_right=False):
-    return ops.cast(product(ops.cast(rows, ops.dtype(matrix)), matrix, transpose_right=transpose_right), "float32")
+def _joined(sums, kind):
+    """Rows of what belongs to update gate, reset gate and candidate, side by side as the matrices have them."""
+    return ops.concatenate([ops.cast(_rows(each), kind) for each in sums], axis=-1)
 
 
 def _rows(vectors):

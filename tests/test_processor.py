@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -51,3 +54,44 @@ def test_rounding_that_does_not_happen_is_said(told, monkeypatch, capsys, rounds
     assert capsys.readouterr().err == ""
     prepare_processor("bfloat16_products")
     assert ("bfloat16_products changes nothing here" in capsys.readouterr().err) == (not rounds)
+
+
+# A thread asks for 150 MiB in pieces, writes to them, and gives them back; how often does the system have to find memory?
+_FAULTS = """
+import ctypes, resource, threading
+from keras_attn.training.processor import prepare_processor
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+def use():
+    pieces = [libc.malloc(2**20) for _ in range(150)]
+    for piece in pieces:
+        ctypes.memset(piece, 1, 2**20)
+    for piece in pieces:
+        libc.free(piece)
+
+def count():
+    use()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    use()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def twice():
+    count()
+    prepare_processor("float32")
+    count()
+
+thread = threading.Thread(target=twice)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+@pytest.mark.parametrize("user", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.top_pad=0"}])
+def test_freed_memory_is_there_for_the_next_step_unless_the_user_wants_it_otherwise(user):
+    ran = subprocess.run([sys.executable, "-c", _FAULTS], env=os.environ | user, capture_output=True, text=True, check=True)
+    before, after = map(int, ran.stdout.split())
+    assert before > 10_000
+    assert after > 10_000 if user else after < 1_000
