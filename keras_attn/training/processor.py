@@ -9,10 +9,13 @@ from keras_attn.products import allow_bfloat16_products
 
 _FEW = 2
 
-# What glibc's malloc is told, by the numbers of its malloc.h: how much it asks of the system beyond what it needs, from
-# how much that is free at the end of its memory it gives back, and for how large a piece it asks the system each time.
+# What glibc's `mallopt` is told, by the numbers in its malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_MALLOC = {_M_TRIM_THRESHOLD: 2**30, _M_TOP_PAD: 2**26, _M_MMAP_THRESHOLD: 2**25}
+_MALLOC = {
+    _M_TOP_PAD: 2**26,  # ask the system for this much more than is needed; an empty piece of 64 MiB then stays, too
+    _M_TRIM_THRESHOLD: 2**30,  # give back no more than what is free beyond this
+    _M_MMAP_THRESHOLD: 2**25,  # what is larger the system is asked for each time; no more than this may be said
+}
 
 
 def prepare_processor(precision):
