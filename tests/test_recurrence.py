@@ -131,7 +131,7 @@ def test_it_equals_numpy(rng):
 def test_gradients_equal_finite_differences(rng):
     inputs, start, mask = inputs_of(rng, [3, 2])
     given = [tf.constant(each) for each in (inputs, start, *weights_of(rng))]
-    function = lambda inputs, start, *weights: gated_recurrence(inputs, start, mask, *weights)[:, -1]
+    function = tf.function(lambda inputs, start, *weights: gated_recurrence(inputs, start, mask, *weights)[:, -1])
     for written_out, numeric in zip(*tf.test.compute_gradient(function, given, delta=1e-2), strict=True):
         np.testing.assert_allclose(written_out, numeric, atol=5e-3)
 
