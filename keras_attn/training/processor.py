@@ -9,12 +9,11 @@ from keras_attn.products import allow_bfloat16_products
 
 _FEW = 2
 
-# What glibc's `mallopt` is told, by the numbers in its malloc.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+# What glibc's `mallopt` is told: the name of each setting in the environment, its number in malloc.h, and the value.
 _MALLOC = {
-    _M_TOP_PAD: 2**26,  # ask the system for this much more than is needed; an empty piece of 64 MiB then stays, too
-    _M_TRIM_THRESHOLD: 2**30,  # give back no more than what is free beyond this
-    _M_MMAP_THRESHOLD: 2**25,  # what is larger the system is asked for each time; no more than this may be said
+    "MALLOC_TOP_PAD_": (-2, 2**26),  # ask for this much more than is needed; an empty piece of 64 MiB then stays, too
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**30),  # give back no more than what is free beyond this
+    "MALLOC_MMAP_THRESHOLD_": (-3, 2**25),  # what is larger is asked for each time; no more than this may be said
 }
 
 
@@ -54,10 +53,9 @@ def _keep_freed_memory():
     Otherwise it gives the memory of a thread back in pieces of 64 MiB as soon as they are empty, and the system has to
     fill them with zeros anew: in some models for a sixth of the time of each step. What the user has said stands.
     """
-    told = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if told or sys.platform != "linux":
+    if sys.platform != "linux" or _MALLOC.keys() & os.environ or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
     with contextlib.suppress(AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in _MALLOC.items():
-            mallopt(parameter, value)
+        for number, value in _MALLOC.values():
+            mallopt(number, value)
