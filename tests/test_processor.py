@@ -1,9 +1,8 @@
 import os
 import platform
-import subprocess
-import sys
 
 import pytest
+from helpers import run_python
 
 tf = pytest.importorskip("tensorflow")
 
@@ -88,14 +87,14 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 @pytest.mark.parametrize(
     "user", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}, {"GLIBC_TUNABLES": "glibc.malloc.top_pad=0"}]
 )
-def test_freed_memory_is_there_for_the_next_step_unless_the_user_wants_it_otherwise(user):
-    untold = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    command = [sys.executable, "-c", _FAULTS]
-    ran = subprocess.run(command, env=untold | user, capture_output=True, text=True, check=True)
-    before, after = map(int, ran.stdout.split())
+def test_freed_memory_is_there_for_the_next_step_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch, user):
+    for name in ("GLIBC_TUNABLES", *processor._MALLOC):
+        monkeypatch.delenv(name, raising=False)
+    before, after = map(int, run_python(_FAULTS, cwd=tmp_path, **user).split())
     assert before > 10_000
     assert after > 10_000 if user else after < 1_000
