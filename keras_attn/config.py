@@ -109,7 +109,8 @@ class TrainingConfig:
 
     # Training
     epochs: int | None = _option(
-        "passes over the training pairs at most (default: 14, or as many as make 8,000 batches where that is more)",
+        "passes over the training pairs at most (default: 14, or as many as make 8,000 batches where that is more; "
+        "4 for dates)",
         metavar="N",
         minimum=1,
     )

@@ -48,7 +48,7 @@ class Origin:
 
     def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
         """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar, which has first derivatives
-        by vectors, matrix and bias.
+        by vectors, matrix, bias and weights.
 
         Args:
             labels: int `(batch, target_length)`, 0 where there is padding.
@@ -159,7 +159,7 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
     token_weights = tf.gather_nd(tf.reshape(weights, [-1]), real)
 
     @tf.custom_gradient
-    def total_of(vectors, matrix, bias):
+    def total_of(vectors, matrix, bias, token_weights):
         softmax = _Softmax(matrix, bias, origin.softmax.is_embedding)
         units = softmax.units  # vectors from a loop may not say it
         real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
@@ -168,13 +168,13 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
 
         def gradients(scale, *_):
             # The loss is linear in whatever comes after it, so that its gradients need nothing but a factor.
-            by_vectors, by_matrix, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
+            by_weights, by_vectors, by_matrix, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
             everywhere = tf.scatter_nd(real, tf.cast(scale, by_vectors.dtype) * by_vectors, [tf.size(labels), units])
-            return tf.reshape(everywhere, tf.shape(vectors)), scale * by_matrix, scale * by_bias
+            return tf.reshape(everywhere, tf.shape(vectors)), scale * by_matrix, scale * by_bias, scale * by_weights
 
         return (total, losses, right), gradients
 
-    total, *of_tokens = total_of(origin.vectors, origin.softmax.matrix, origin.softmax.bias)
+    total, *of_tokens = total_of(origin.vectors, origin.softmax.matrix, origin.softmax.bias, token_weights)
     everywhere = [tf.scatter_nd(real, tf.stop_gradient(each), [tf.size(labels)]) for each in of_tokens]
     return total, *(tf.reshape(each, tf.shape(labels)) for each in everywhere)
 
@@ -183,8 +183,8 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     """Real tokens `(tokens,)` with their vectors `(tokens, units)`, as many at a time as memory is meant for.
 
     Returns:
-        The weighted sum; losses and right ones, float32 `(tokens,)`; and `with_gradients` those of the sum by vectors,
-        matrix and bias.
+        The weighted sum; losses and right ones, float32 `(tokens,)`; and `with_gradients` those of the sum by weights,
+        vectors, matrix and bias.
     """
     import tensorflow as tf
 
@@ -192,12 +192,12 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     # None is in work alone at the end. And an array of no chunks could not be put together.
     count = _CHUNKS_AT_A_TIME * tf.maximum(1, _rounded_up(tf.shape(tokens)[0], _CHUNKS_AT_A_TIME * most))
     size = _rounded_up(tf.shape(tokens)[0], count)
-    kinds = [tf.float32, tf.float32, *([vectors.dtype] if with_gradients else [])]
+    kinds = [tf.float32, tf.float32, *([tf.float32, vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
     nothing = [tf.zeros_like(softmax.matrix), tf.zeros_like(softmax.bias)]
     sums = [tf.constant(0.0), *(nothing if with_gradients else [])]
     if label_smoothing:
-        by_vectors_alike, *alike = _shared_by_all_tokens(softmax, vectors, -label_smoothing * weights)
+        by_tokens_alike, alike = _shared_by_all_tokens(softmax, vectors, weights, label_smoothing)
         sums = [old + new for old, new in zip(sums, alike)]  # without gradients, the first alone
     softmax = softmax.in_type(vectors.dtype)
 
@@ -210,40 +210,43 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     _, arrays, sums = tf.while_loop(
         lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=_CHUNKS_AT_A_TIME
     )
-    losses, right, *by_vectors = (array.concat() for array in arrays)
+    losses, right, *by_tokens = (array.concat() for array in arrays)
     if label_smoothing:
-        by_vectors = [each + by_vectors_alike for each in by_vectors]
+        by_tokens = [by + alike for by, alike in zip(by_tokens, by_tokens_alike)]
     total, *by_matrix_and_bias = sums
-    return total, losses, right, *by_vectors, *by_matrix_and_bias
+    return total, losses, right, *by_tokens, *by_matrix_and_bias
 
 
 def _rounded_up(number, divisor):
     return -(-number // divisor)
 
 
-def _shared_by_all_tokens(softmax, vectors, shares):
-    """The sum of `share × mean of the logits`: what label smoothing gives to all tokens of the vocabulary alike.
+def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
+    """The sum of `-weight × ε × mean of the logits`: what label smoothing gives to all tokens of the vocabulary alike.
 
     It takes no pass over the logits, since their mean is the product with the mean of the matrix.
 
     Returns:
-        The gradient by the vectors, the sum itself, and what its gradients by matrix and bias are for each token.
+        Its gradients by weights and vectors; and the sum itself, with what its gradients by matrix and bias are for each
+        token of the vocabulary.
     """
     import tensorflow as tf
 
+    wide = tf.cast(vectors, tf.float32)
+    shares = -label_smoothing * weights
     mean_vector = tf.reduce_mean(softmax.matrix, axis=0 if softmax.is_embedding else 1)
-    together = tf.linalg.matvec(tf.cast(vectors, tf.float32), shares, transpose_a=True)
-    all_shares = tf.reduce_sum(shares)
-    total = tf.tensordot(together, mean_vector, 1) + all_shares * tf.reduce_mean(softmax.bias)
+    mean_logits = tf.linalg.matvec(wide, mean_vector) + tf.reduce_mean(softmax.bias)
+    total = tf.tensordot(shares, mean_logits, 1)
     by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
-    by_matrix = together / softmax.vocabulary_size
-    by_bias = all_shares / softmax.vocabulary_size
-    return by_vectors, total, by_matrix if softmax.is_embedding else by_matrix[:, None], by_bias
+    by_matrix = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
+    by_bias = tf.reduce_sum(shares) / softmax.vocabulary_size
+    by_matrix = by_matrix if softmax.is_embedding else by_matrix[:, None]
+    return (-label_smoothing * mean_logits, by_vectors), (total, by_matrix, by_bias)
 
 
 def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
-    """What there is of each token (loss, right, gradient by its vector), and what is summed (weighted loss, gradients by
-    matrix and bias).
+    """What there is of each token (loss, right, gradients by its weight and vector), and what is summed (weighted loss,
+    gradients by matrix and bias).
 
     Each pass over the logits takes as long as a good part of their product. So the exponentials are never divided by
     their total: the rows that they are multiplied with, or that come out, are, and these are shorter. Of label smoothing,
@@ -262,7 +265,8 @@ def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     totals = tf.reduce_sum(exponentials, axis=-1)
     losses = highest + tf.math.log(totals) - of_tokens
     right = tf.cast(tf.equal(best_token(blocks), tokens), tf.float32)
-    total = tf.reduce_sum(weights * (losses + label_smoothing * of_tokens))
+    by_weights = losses + label_smoothing * of_tokens
+    total = tf.reduce_sum(weights * by_weights)
     if not with_gradients:
         return (losses, right), (total,)
     by_logits = tf.tensor_scatter_nd_sub(exponentials, places, (1 - label_smoothing) * totals)
@@ -272,4 +276,4 @@ def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     scale = tf.cast(scale, vectors.dtype)[:, None]
     by_vectors = scale * softmax.by_vectors(by_logits)
     by_matrix = softmax.by_matrix(scale * vectors, by_logits)
-    return (losses, right, by_vectors), (total, by_matrix, by_bias)
+    return (losses, right, by_weights, by_vectors), (total, by_matrix, by_bias)

@@ -148,7 +148,7 @@ def _scan(step, state, sequences, outputs, reverse=False):
     # Keras's scan for TensorFlow lets positions overlap, though each waits for the one before.
     import tensorflow as tf
 
-    length = tf.shape(sequences[0])[0]
+    length = ops.shape(sequences[0])[0]  # a number, where it is known beforehand
 
     def one_position(done, state, arrays):
         at = length - 1 - done if reverse else done

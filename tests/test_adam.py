@@ -66,7 +66,7 @@ def trained(optimizer):
 @pytest.mark.parametrize("options", [{}, {"use_ema": True, "ema_momentum": 0.5}, {"weight_decay": 0.1}])
 def test_fit_ends_where_it_ends_with_the_adam_of_keras(options):
     # With the usual ε, a weight whose gradient is nothing but rounding would take a whole step in one direction or the other.
-    # What clips puts the rows of an embedding together; if nothing does, Keras squares them one by one.
+    # To clip by the global norm puts the rows of an embedding together; if nothing does, Keras squares them one by one.
     options = {"epsilon": 1e-3, "global_clipnorm": 0.1, **options}
     ours, theirs = (trained(kind(RATE, **options)) for kind in (FusedAdam, keras.optimizers.Adam))
     for mine, other in zip(ours.variables + ours.optimizer.variables, theirs.variables + theirs.optimizer.variables):

@@ -334,12 +334,18 @@ def test_half_precision_hardly_changes_weights_with_coverage(query, values):
     np.testing.assert_allclose(numbers(weights), numbers(exact(query, values)[1]), atol=0.02)
 
 
-@pytest.mark.parametrize("alignment", ["global", "local-m", "local-p"])
-def test_in_float64_it_is_as_near_to_float32_as_that_is_exact(rng, alignment):
+@pytest.mark.parametrize("coverage", [False, True])
+@pytest.mark.parametrize("alignment", ["global", "local-m", "local-p", "monotonic"])
+def test_in_float64_it_is_as_near_to_float32_as_that_is_exact(rng, alignment, coverage):
     query, values = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 6))
-    layers = [Attention("general", alignment, dtype=dtype) for dtype in ("float32", "float64")]
+    scores = [AdditiveScore(coverage=coverage, dtype=dtype) for dtype in ("float32", "float64")]
+    layers = [Attention(score, alignment, dropout=0.5, dtype=score.dtype) for score in scores]
     for layer in layers:
         layer.build(query.shape, values.shape)
     layers[1].set_weights(layers[0].get_weights())
     for one, other in zip(*(layer(query, values) for layer in layers)):
         np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-5)
+    for training in (False, True):
+        outputs = layers[1](query, values, training=training)
+        specs = layers[1].compute_output_spec(keras.KerasTensor(query.shape), keras.KerasTensor(values.shape))
+        assert [each.dtype for each in outputs] == [each.dtype for each in specs] == ["float64", "float64"]

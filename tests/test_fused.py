@@ -81,6 +81,18 @@ def test_sample_weights_count_as_in_the_plain_loss(rng, shape):
         np.testing.assert_allclose(one, other, atol=2e-6)
 
 
+@pytest.mark.parametrize("smoothing, training", [(0.0, True), (0.1, True), (0.1, False)])
+def test_sample_weights_may_be_learned(rng, smoothing, training):
+    given = parts(rng, LENGTHS["mixed"])
+    weights = tf.Variable(rng.uniform(0, 3, 6), dtype=tf.float32)
+    gradients = []
+    for traced in (True, False):
+        with tf.GradientTape() as tape:
+            value, *_ = loss_and_gradients(MaskedCrossEntropy(smoothing), *given, False, traced, weights, training)
+        gradients.append(tape.gradient(value, weights))
+    np.testing.assert_allclose(*gradients, atol=2e-6)
+
+
 def test_in_bfloat16_it_is_as_near_to_float32_as_the_plain_loss(rng):
     vectors, *others = parts(rng, LENGTHS["mixed"])
     exact = loss_and_gradients(MaskedCrossEntropy(), vectors, *others, False, traced=False)

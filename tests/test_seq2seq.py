@@ -283,16 +283,27 @@ def test_what_does_not_go_together_is_refused(options, message):
         small_model(**options)
 
 
+def test_the_summary_goes_into_nested_layers():
+    lines = []
+    model = small_model()
+    model.build()
+    model.summary(expand_nested=True, print_fn=lambda line, **options: lines.append(line))
+    assert "bridge" in "".join(lines)
+
+
 def test_a_model_is_not_quantized():
     with pytest.raises(ValueError, match="cannot be quantized"):
         small_model().quantize("int8")
 
 
 @pytest.mark.slow
-def test_float64_trains_and_is_decoded(inputs):
+@pytest.mark.parametrize("options", [{}, {"input_feeding": True}, {"wiring": "bahdanau"}])
+def test_float64_trains_and_is_decoded(inputs, options):
     (inputs, labels) = inputs
-    model = compiled(make_model(dtype="float64"))
+    attention = Attention("additive", dropout=0.2, dtype="float64")
+    model = compiled(make_model(dtype="float64", attention=attention, **options))
     assert np.isfinite(model.fit(inputs, labels, verbose=0).history["loss"])
+    assert model.attend(inputs).dtype == "float64"
     for search in (GreedyDecoder(model), BeamSearch(model, width=2)):
         assert search(inputs["source"]).tokens.shape[0] == 4
 

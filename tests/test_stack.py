@@ -220,6 +220,25 @@ def test_a_step_multiplies_what_each_layer_reads_with_its_dropout(rng):
         np.testing.assert_allclose(numbers(output)[row], top[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, "first", True])
+def test_it_is_a_layer_of_functional_models_which_keep_a_length_that_is_known(rng, cell, bidirectional, tmp_path):
+    inputs = keras.Input((5, 3))
+    outputs, _ = RecurrentStack(4, layers=2, cell=cell, bidirectional=bidirectional)(inputs)
+    assert outputs.shape == (None, 5, 8 if bidirectional is True else 4)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(outputs)))
+    model.summary(expand_nested=True, print_fn=lambda *lines, **options: None)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    given = rng.normal(size=(2, 5, 3)).astype("float32")
+    np.testing.assert_array_equal(numbers(again(given)), numbers(model(given)))
+
+
+def test_another_direction_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'frist', but only True, False and 'first'"):
+        RecurrentStack(4, layers=2, bidirectional="frist")
+
+
 def test_an_unknown_cell_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'rnn'.*'gru' and 'lstm'"):
         RecurrentStack(4, cell="rnn")

@@ -32,7 +32,7 @@ def date_pairs(train=30_000, validation=1_000, test=2_000, seed=0):
 
     Args:
         train, validation, test: how many pairs.
-        seed: of days, languages and formats.
+        seed: of days, languages and formats; how these are written is for the version of Babel to say.
 
     Returns:
         A `Split`; no text is in it twice.

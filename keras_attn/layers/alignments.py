@@ -16,13 +16,13 @@ class Alignment(keras.layers.Layer):
         query: `(batch, target_length, units)`.
         mask: boolean `(batch, source_length)`, true where there is a token.
         history: a dictionary with what `needs` names of earlier queries: `position`, int `(batch,)`, how many there
-            were; `previous`, float32 `(batch, source_length)`, the weights of the last one. With the latter there is
+            were; `previous`, `(batch, source_length)`, the weights of the last one. With the latter there is
             one query at a time.
         noise: optional numbers of the shape of the scores to be added to them.
         training: whether the layer is being trained.
 
     Output:
-        float32, of the shape of the scores.
+        float32 (or float64, where the scores are), of the shape of the scores.
     """
 
     formula = ""
@@ -126,7 +126,7 @@ class MonotonicAlignment(Alignment):
 
     In training the weights are the probabilities of stopping, so that there is a gradient, and noise teaches the
     scores to be decided. Otherwise, also when a model is evaluated, it stops at the first position with
-    `score + r > 0`: one weight of one.
+    `score + r > 0`: one weight of one, or none if there is no such position.
 
     Args:
         noise: standard deviation of the noise on the scores in training.
@@ -148,7 +148,8 @@ class MonotonicAlignment(Alignment):
         self.bias = self.add_weight(shape=(), initializer=bias, name="bias")
 
     def call(self, scores, query, mask, history, noise=None, training=None):
-        scores = ops.squeeze(ops.cast(scores, "float32"), 1) + ops.cast(self.bias, "float32")
+        kind = keras.backend.result_type(ops.dtype(scores), "float32")
+        scores = ops.squeeze(ops.cast(scores, kind), 1) + ops.cast(self.bias, kind)
         if noise is not None:
             scores = scores + ops.squeeze(noise, 1)
         weigh = functional.monotonic_weights if training else functional.hard_monotonic_weights

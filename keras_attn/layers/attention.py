@@ -46,8 +46,8 @@ class Attention(keras.layers.Layer):
 
     Output:
         A pair. Context vector: `(batch, memory_units)`, or `(batch, target_length, memory_units)`; with several heads
-        `units` instead of `memory_units`. Attention weights before dropout, in float32: `(batch, source_length)`, or
-        `(batch, target_length, source_length)`; with several heads `(batch, heads, ...)`. A row without any token has
+        `units` instead of `memory_units`. Attention weights before dropout, in float32 (or float64, where the layer is):
+        `(batch, source_length)`, or `(batch, target_length, source_length)`; with several heads `(batch, heads, ...)`. A row without any token has
         the weight zero everywhere.
 
     Raises:
@@ -73,6 +73,11 @@ class Attention(keras.layers.Layer):
         self.random = keras.random.SeedGenerator(seed)
         self.split = Heads(heads, dtype=self.dtype_policy) if heads > 1 else None
         self._refuse_what_heads_cannot_do()
+
+    @property
+    def weights_dtype(self):
+        """The type of the attention weights: float32, whatever the rest is computed in, unless that is float64."""
+        return keras.backend.result_type(self.compute_dtype, "float32")
 
     @property
     def needs(self):
@@ -111,10 +116,10 @@ class Attention(keras.layers.Layer):
 
     def first_history(self, memory):
         """What is known of earlier queries when there were none: a dictionary with an entry for each of `needs`."""
-        nothing = ops.zeros_like(memory.mask, "float32")
+        nothing = ops.zeros_like(memory.mask, self.weights_dtype)
         first = {
             "position": lambda: ops.sum(ops.zeros_like(memory.mask, "int32"), axis=1),
-            "previous": lambda: nothing + ops.cast(ops.equal(ops.arange(ops.shape(nothing)[1]), 0), "float32"),
+            "previous": lambda: nothing + ops.cast(ops.equal(ops.arange(ops.shape(nothing)[1]), 0), nothing.dtype),
             "coverage": lambda: nothing,
         }
         return {name: first[name]() for name in self.needs}
@@ -141,7 +146,8 @@ class Attention(keras.layers.Layer):
         shape = (batch, target_length, source_length)
         draws = {}
         if self.alignment.noise:
-            draws["noise"] = keras.random.normal(shape, stddev=self.alignment.noise, dtype="float32", seed=self.random)
+            options = {"stddev": self.alignment.noise, "dtype": self.weights_dtype, "seed": self.random}
+            draws["noise"] = keras.random.normal(shape, **options)
         if self.dropout.rate:
             draws["keep"] = self.dropout(ops.ones(shape, self.compute_dtype), training=True)
         return draws
@@ -196,11 +202,11 @@ class Attention(keras.layers.Layer):
             return weights, self.next_history(history, weights)
 
         inputs = {"query": query} if noise is None else {"query": query, "noise": noise}
-        return over_time(step, history, ops.zeros_like(memory.mask, "float32"), inputs)
+        return over_time(step, history, ops.zeros_like(memory.mask, self.weights_dtype), inputs)
 
     def _context(self, weights, values, keep):
         if keep is not None:
-            weights = weights * ops.cast(keep if self.split is None else ops.expand_dims(keep, 1), "float32")
+            weights = weights * ops.cast(keep if self.split is None else ops.expand_dims(keep, 1), ops.dtype(weights))
         context = functional.context_vector(weights, values)
         return context if self.split is None else self.split.context(context)
 
@@ -238,7 +244,7 @@ class Attention(keras.layers.Layer):
 
     def compute_output_spec(self, query, values, mask=None, keys=None, history=None, draws=None, training=None):
         context, weights = self.compute_output_shape(query.shape, values.shape)
-        return keras.KerasTensor(context, self.compute_dtype), keras.KerasTensor(weights, "float32")
+        return keras.KerasTensor(context, self.compute_dtype), keras.KerasTensor(weights, self.weights_dtype)
 
     def get_config(self):
         return {

@@ -42,7 +42,7 @@ class Bridge(keras.layers.Layer):
         if kind not in BRIDGES:
             raise InputError(f"bridge is {kind!r}, but only {', '.join(map(repr, BRIDGES))} are known.")
         self.units = units
-        self.layers = layers
+        self.depth = layers  # what a layer calls `layers`, Keras takes for a list of them
         self.kind = kind
         self.projections = []  # in the order of the tensors; Keras does not save the weights in a list of lists
 
@@ -73,10 +73,10 @@ class Bridge(keras.layers.Layer):
         return [[next(projections)(tensor) for tensor in tensors] for tensors in state]
 
     def _for_each_decoder_layer(self, state):
-        return [list(state[min(i, len(state) - 1)]) for i in range(self.layers)]
+        return [list(state[min(i, len(state) - 1)]) for i in range(self.depth)]
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "layers": self.layers, "kind": self.kind}
+        return {**super().get_config(), "units": self.units, "layers": self.depth, "kind": self.kind}
 
 
 def _mean(values, mask):

@@ -93,8 +93,8 @@ class Decoder(keras.layers.Layer):
             self.attention.build(hidden_shape, values_shape)
             context_units = self.attention.compute_output_shape(hidden_shape, values_shape)[0][-1]
         self.embedding.build(target_shape)
-        joined = {"none": 0, "first": 1, "all": self.stack.layers}[self.wiring.context_joins]
-        side_units = [context_units] * joined + [0] * (self.stack.layers - joined)
+        joined = {"none": 0, "first": 1, "all": self.stack.depth}[self.wiring.context_joins]
+        side_units = [context_units] * joined + [0] * (self.stack.depth - joined)
         if self.input_feeding:
             side_units[0] = self.output_units
         self.stack.join(side_units)
@@ -194,7 +194,7 @@ class Decoder(keras.layers.Layer):
 
         outputs = {
             "output": self._no_outputs(state["recurrent"]),
-            "weights": ops.zeros_like(memory.mask, "float32"),
+            "weights": ops.zeros_like(memory.mask, self.attention.weights_dtype),
         }
         if training:
             self.stack.draw_recurrent(state["recurrent"])

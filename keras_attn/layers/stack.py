@@ -53,7 +53,7 @@ class _BothWays(keras.layers.Layer):
     """
 
     def __init__(self, forward_layer, backward_layer, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(name="both_ways", **kwargs)  # TensorFlow takes no name that begins with an underscore
         self.supports_masking = True
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
@@ -99,7 +99,7 @@ class RecurrentStack(keras.layers.Layer):
         `(batch, units)`, twice as wide where the layer reads both ways.
 
     Raises:
-        InputError: the cell is unknown, or the recurrent dropout is out of its range.
+        InputError: the cell is unknown, or another argument is out of its range.
 
     Source: Wu et al. 2016 (arXiv 1609.08144), section 3 (residual); Ba et al. 2016 (arXiv 1607.06450); Gal and
     Ghahramani 2016 (arXiv 1512.05287), variational dropout of the state.
@@ -123,6 +123,8 @@ class RecurrentStack(keras.layers.Layer):
             raise InputError(f"cell is {cell!r}, but only {' and '.join(map(repr, CELLS))} are known.")
         if not 0 <= recurrent_dropout < 1:  # Keras would take it for 0 or 1
             raise InputError(f"recurrent_dropout is {recurrent_dropout}, but it must be 0 or more and below 1.")
+        if bidirectional not in (True, False, "first"):
+            raise InputError(f"bidirectional is {bidirectional!r}, but only True, False and 'first' are known.")
         self.units = units
         self.cell = cell
         self.bidirectional = bidirectional
@@ -142,24 +144,25 @@ class RecurrentStack(keras.layers.Layer):
         self.norms = [keras.layers.LayerNormalization(**policy) for _ in range(layers if layer_normalization else 0)]
 
     @property
-    def layers(self):
+    def depth(self):
+        """How many layers there are. (What a layer calls `layers`, Keras takes for a list of them.)"""
         return len(self.recurrent)
 
     @property
     def residual_connections(self):
         """How many layers have a residual connection."""
-        return sum(self._adds_input(index) for index in range(self.layers))
+        return sum(self._adds_input(index) for index in range(self.depth))
 
     @property
     def output_units(self):
         """Size of the outputs."""
-        return self._output_units(self.layers - 1)
+        return self._output_units(self.depth - 1)
 
     @property
     def state_shape(self):
         """Shapes of the state: a list for each layer, of one shape (GRU: hidden state) or two (LSTM: hidden and cell)."""
         tensors = {"gru": 1, "lstm": 2}[self.cell]
-        return [[(None, self._output_units(index))] * tensors for index in range(self.layers)]
+        return [[(None, self._output_units(index))] * tensors for index in range(self.depth)]
 
     def join(self, side_units):
         """Says before `build`, for each layer, how many units `step` joins to its input; by default none."""
@@ -218,7 +221,7 @@ class RecurrentStack(keras.layers.Layer):
             return []
         batch, length, size = ops.shape(inputs)
         factors = []
-        for index in range(self.layers):
+        for index in range(self.depth):
             shape = (batch, length, size + self.side_units[index])
             factors.append(self.dropout(ops.ones(shape, self.compute_dtype), training=True))
             size = self.units
@@ -255,7 +258,7 @@ class RecurrentStack(keras.layers.Layer):
         return {
             **super().get_config(),
             "units": self.units,
-            "layers": self.layers,
+            "layers": self.depth,
             "cell": self.cell,
             "bidirectional": self.bidirectional,
             "residual": self.residual,

@@ -16,7 +16,8 @@ class FusedAdam(keras.optimizers.Adam):
 
     The formula is Keras's too, but for one thing: where a token stands several times in a batch, what it is to learn from
     each place is added up before it is squared, as the paper has it. Keras (3.15) adds the squares, unless gradients are
-    clipped.
+    accumulated or clipped by their global norm, and so add up first. (`clipnorm` and `clipvalue` of Keras clip each place by
+    itself, here as there.)
 
     Example:
         >>> model.compile(FusedAdam(1e-3), MaskedCrossEntropy())

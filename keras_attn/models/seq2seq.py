@@ -42,7 +42,7 @@ class AttentionSeq2Seq(keras.Model):
         coverage_loss: how much of `functional.coverage_loss` is added to the loss in `fit`, as a mean over all real
             tokens.
         residual: whether each layer's input is added to its output, see `RecurrentStack`. `None`: with the wiring
-            `"gnmt"`, as in its paper.
+            `"gnmt"`, as in its paper, though there from the third layer on.
         layer_normalization: whether each recurrent layer's output is normalised.
         dropout: share of each recurrent layer's input and of the attentional vector that training sets to zero.
         token_dropout: share of the tokens whose embedding training sets to zero as a whole.
