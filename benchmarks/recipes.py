@@ -25,12 +25,13 @@ def recipe(name, data=None, **changes):
     from keras_attn.config import TrainingConfig
 
     config = TrainingConfig(**given_fields(options_of(["train", "--config", str(RECIPES[name])])))
-    folder = _folder(config, pathlib.Path(data or DATA), name)
-    return dataclasses.replace(config, data=str(folder), **changes).resolved()
-
-
-def _folder(config, data, name):
     files = [getattr(config, field) for field in (*_FILES, "test_references") if getattr(config, field)]
+    if files:
+        changes["data"] = str(_folder(files, pathlib.Path(data or DATA), name))
+    return dataclasses.replace(config, **changes).resolved()
+
+
+def _folder(files, data, name):
     folders = [data, *sorted(path for path in data.glob("*") if path.is_dir())]
     for folder in folders:
         if all((folder / file).is_file() for file in files):

@@ -9,6 +9,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from keras_attn.drawing import font_families, paper, upright_where_short
 from keras_attn.errors import InputError
 from keras_attn.explain import explain_steps
+from keras_attn.files import written_whole
 from keras_attn.tables import text_width, visible
 
 _BARS, _CHOSEN = "#4a7fb5", "#d9822b"
@@ -52,7 +53,8 @@ def animate_translation(translator, text, path=None, head=1, dark=False):
         pictures = _PICTURES * len(steps)
         animation = FuncAnimation(figure, draw, frames=pictures, interval=1000 / _PICTURES_A_SECOND)
         if path is not None:
-            animation.save(path, writer=PillowWriter(fps=_PICTURES_A_SECOND), dpi=_DOTS_PER_INCH)
+            with written_whole(path) as unfinished:
+                animation.save(unfinished, writer=PillowWriter(fps=_PICTURES_A_SECOND), dpi=_DOTS_PER_INCH)
             plt.close(figure)
     return animation
 

@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_attn.built_in import folder_of
 from keras_attn.errors import InputError
 from keras_attn.models import AttentionSeq2Seq
 from keras_attn.models.saving import load_model
@@ -67,7 +68,7 @@ def average_runs(paths, output, *, last=None, overwrite=False):
             differ, or the output folder holds a model.
     """
     output = pathlib.Path(output)
-    models = [model for path in paths for model in _model_files(pathlib.Path(path), last)]
+    models = [model for path in paths for model in _model_files(folder_of(path), last)]
     folders = _folders_of_texts(models)
     _refuse_output(output, [*folders, *(model.parent for model in models)], overwrite)
     texts = _common_texts(folders)

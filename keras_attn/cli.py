@@ -15,6 +15,9 @@ from keras_attn.commands.config_file import with_file
 from keras_attn.commands.quiet import import_tensorflow_quietly
 from keras_attn.errors import InputError
 
+# The signals that have interrupted this process.
+_heard = []
+
 _DESCRIPTION = "Attention sequence-to-sequence models: train one, translate with it, look inside it, and ship it."
 
 
@@ -50,10 +53,22 @@ def run_and_exit(arguments=None):
 def _interrupt(number, frame):
     """Interrupts, and again two seconds later if the process is still there then: what is raised while an object goes is
     ignored by Python, and a bare `except`, such as Keras has around the opening of a file, takes it for a failure."""
+    _heard.append(number)
     again = threading.Timer(2, _thread.interrupt_main, [number])
     again.daemon = True
     again.start()
     raise KeyboardInterrupt(number)
+
+
+@contextlib.contextmanager
+def _as_interruption():
+    """Whatever fails after an interruption fails because of it."""
+    try:
+        yield
+    except Exception as error:
+        if _heard:
+            raise KeyboardInterrupt(_heard[0]) from error
+        raise
 
 
 def _run(arguments):
@@ -67,7 +82,8 @@ def _run(arguments):
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     try:
-        options.command(options)
+        with _as_interruption():
+            options.command(options)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
@@ -116,7 +132,7 @@ def _sentence(error):
         part = error.object[error.start : error.end]
         return f"{part!r} cannot be written in {error.encoding}; set PYTHONUTF8=1 to write UTF-8."
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'} cannot be used: {error.strerror or error}."
+        return f"{error.filename or 'A file, or standard output,'} cannot be used: {error.strerror or error}."
     return str(error)
 
 

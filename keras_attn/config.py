@@ -356,6 +356,9 @@ def _check_data(config):
     if len(from_standard_input) > 1:
         names = " and ".join(map(_flag, from_standard_input))
         raise InputError(f"{names} cannot both be standard input; give a file for one of them.")
+    files = ("tsv", "source", "validation_source", "test_source", "test_references")
+    if config.data is not None and not any(getattr(config, name) for name in files):
+        raise InputError("--data is the folder of files, but none is named; add --tsv or --source, or leave it out.")
     for name in ("validation_source", "test_source", "test_references"):
         if _of_dates(config) and getattr(config, name) is not None:
             raise InputError(
@@ -379,6 +382,12 @@ def _check_model(config):
         raise InputError(
             f"--coverage goes into an additive score, but --attention is {config.attention or 'scaled-dot'}; choose "
             f"additive or normalized-additive."
+        )
+    units = {config.source_unit, config.target_unit}
+    if config.shared_vocabulary and None not in units and len(units) > 1:
+        raise InputError(
+            f"--shared-vocabulary needs one unit, but the source has {config.source_unit} and the target "
+            f"{config.target_unit}; make --source-unit and --target-unit equal."
         )
     if config.tied_embeddings and config.shared_vocabulary is False:  # not `None`, which is decided later
         raise InputError("--tied-embeddings needs one vocabulary for both sides; add --shared-vocabulary.")

@@ -11,6 +11,7 @@ from matplotlib import font_manager, ft2font
 from matplotlib.colors import LinearSegmentedColormap
 
 from keras_attn.errors import InputError
+from keras_attn.files import written_whole
 
 _DARK_PAPER, _DARK_INK = "#15171b", "#e6e6e6"
 _DARK = {
@@ -65,7 +66,8 @@ def finish(figure, path):
         with warnings.catch_warnings():
             # A missing glyph has been told once, in words that say what to install.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(path, dpi=150)
+            with written_whole(path) as unfinished:
+                figure.savefig(unfinished, dpi=150)
         plt.close(figure)
     return figure
 

@@ -167,6 +167,8 @@ def explain_step(translator, text, step=1, head=1):
         InputError: the model has no attention or is an ensemble, or there is no such step or head.
     """
     tokens, explanations = _steps(translator, text, head)
+    if not tokens:
+        raise InputError(f"{text!r} was translated in 0 steps, so there is none to explain; give another text.")
     if not 1 <= step <= len(tokens):
         raise InputError(f"step is {step}, but {text!r} was translated in {len(tokens)} steps; choose one of them.")
     return next(itertools.islice(explanations, step - 1, None))

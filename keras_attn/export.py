@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_attn import files
 from keras_attn.about import versions
-from keras_attn.decoding import BeamSearch
-from keras_attn.decoding.search import Search
+from keras_attn.decoding import BeamSearch, Sampling
 from keras_attn.errors import InputError
 from keras_attn.ids import SPECIAL_TOKENS
 from keras_attn.warmup import write_warmup
@@ -47,7 +46,7 @@ def export_saved_model(translator, folder, name=None, task=None, quality=None):
     - `translate`: `texts` to `translations` alone;
     - `beam`: `texts`, `width`, `n` and `length_penalty` to the same as `serving_default` for the `n` best of each text, by beam
       search; a request to TensorFlow Serving, and a call of `beam` itself, may leave out all but the texts (for those of the
-      translator's search, or 5, 1 and 1.0);
+      translator's search, or 5, 1 and 1.0; `length_penalty` is a number here, 1.0 instead of `"average"`);
     - `score`: `texts` and `targets` to `log_probabilities`, `perplexities`, `tokens` and `token_log_probabilities`;
     - `attend`: `texts` and `targets` to `attention`, `tokens` and `source_tokens`.
 
@@ -112,7 +111,9 @@ def _signatures(translator):
 
     @tf.function(input_signature=[_TEXTS, _TARGETS], autograph=False)
     def force(texts, targets):
-        return strings.force(texts, targets)
+        as_many = tf.debugging.assert_equal(tf.size(texts), tf.size(targets), "There must be one target for each text.")
+        with tf.control_dependencies([as_many]):
+            return strings.force(tf.identity(texts), targets)
 
     @tf.function(input_signature=[_TEXTS, _TARGETS], autograph=False)
     def score(texts, targets):
@@ -135,19 +136,14 @@ def _beam_of(translator):
     search = translator.search
     if isinstance(search, BeamSearch):
         beam = copy.copy(search)
-        if beam.length_penalty == "average":
-            beam.length_penalty = _LENGTH_PENALTY
-        return beam
-    beam = BeamSearch(
-        translator.model,
-        _WIDTH,
-        length_penalty=_LENGTH_PENALTY,
-        max_length=search.max_length,
-        shortlist=search.shortlist,
-    )
-    if isinstance(search, Search):
-        beam.width, beam.count = max(_WIDTH, search.count), search.count
+    else:
+        settings = {"max_length": search.max_length, "shortlist": search.shortlist}
+        beam = BeamSearch(translator.model, _WIDTH, length_penalty=_LENGTH_PENALTY, **settings)
+    if isinstance(search, Sampling):
+        beam.width, beam.count, beam.length_penalty = max(_WIDTH, search.count), search.count, search.length_penalty
         beam.coverage_penalty, beam.constraints = search.coverage_penalty, search.constraints
+    if beam.length_penalty == "average":
+        beam.length_penalty = _LENGTH_PENALTY
     return beam
 
 

@@ -87,7 +87,7 @@ def refuse_existing(path, overwrite, is_folder=False):
     if path is None or not os.path.lexists(path):
         return
     if not overwrite:
-        raise InputError(f"{path} exists already; add --overwrite to replace it, or choose another --output.")
+        raise InputError(f"{path} exists already; add --overwrite to replace it, or choose another path.")
     if not (os.path.isdir(path) if is_folder else os.path.isfile(path)):
         kind = "folder" if is_folder else "ordinary file"
-        raise InputError(f"{path} exists already and is no {kind}, so it is not replaced; choose another --output.")
+        raise InputError(f"{path} exists already and is no {kind}, so it is not replaced; choose another path.")

@@ -6,6 +6,9 @@ from keras_attn.decoding.tokens import at_least_one_column, log_probabilities_of
 from keras_attn.ids import END, PADDING, UNKNOWN
 from keras_attn.text.sequences import source_ids, target_ids
 
+# What the lexicon says of a word that it does not have; the empty string may be an entry.
+_NO_ENTRY = "\0"
+
 
 class StringModel(tf.Module):
     """A model between the text processors of its two sides.
@@ -128,7 +131,7 @@ class StringModel(tf.Module):
         word = tf.gather(surfaces, most_looked_at, batch_dims=1)
         if self.lexicon is not None:
             translated = self.lexicon.lookup(word)
-            word = tf.where(translated == "", word, translated)
+            word = tf.where(translated == _NO_ENTRY, word, translated)
         return tf.where(ids == UNKNOWN, word, "")
 
     def _to_text(self, ids, instead):
@@ -151,4 +154,4 @@ def _table(lexicon, source_text):
     words = source_text.as_written(tf.constant(list(lexicon))).numpy().tolist()
     lexicon = dict(zip(words, lexicon.values()))
     pairs = tf.lookup.KeyValueTensorInitializer(list(lexicon), list(lexicon.values()), tf.string, tf.string)
-    return tf.lookup.StaticHashTable(pairs, default_value="")
+    return tf.lookup.StaticHashTable(pairs, default_value=_NO_ENTRY)

@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from keras_attn import about, files
 from keras_attn.built_in import folder_of
+from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
 from keras_attn.errors import InputError
 from keras_attn.ids import UNKNOWN
@@ -16,6 +18,7 @@ from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
 from keras_attn.text import first_different_side, text_processor_from_config
+from keras_attn.text.given import elements, refuse_no_string
 from keras_attn.translation import translation_of
 
 # Texts that are read before they are sorted by length: enough to leave little padding in a batch.
@@ -31,13 +34,14 @@ class Translator:
         batch_size: texts that are translated at a time.
         search: the class that looks for the target, `GreedyDecoder`, `BeamSearch` or `Sampling`.
         replace_unknown: what is written for an unknown token: `None`, nothing; `"copy"`, the source word that was looked
-            at most; or a dictionary `{source word: target word}`, its entry there, or a copy where it has none.
+            at most; or a dictionary `{source word: target word}`, its entry there (nothing, if that is the empty string), or
+            a copy where it has none.
         **options: of the search, such as `max_length`, or `width=5` for `BeamSearch`; `forbidden` may name tokens, and
             `shortlist` may be what `learn_shortlist` returns.
 
     Raises:
         InputError: a vocabulary of the model differs in size from its text processor's, what is to be written for
-            unknown tokens cannot be found out, or a forbidden token is none.
+            unknown tokens cannot be found out, the search has no such option, or a forbidden token is none.
 
     Example:
         >>> translator = Translator.load("runs/dates")
@@ -60,8 +64,10 @@ class Translator:
         self.source_text = source_text
         self.target_text = target_text
         self.batch_size = batch_size
+        if search is GreedyDecoder and (others := sorted(options.keys() - {"max_length", "shortlist"})):
+            raise InputError(f"Greedy search takes no {others[0]}; use BeamSearch, of width 1 to be greedy.")
         if "forbidden" in options:
-            ids = (_token_ids(token, target_text) for token in _elements(options["forbidden"], "forbidden"))
+            ids = (_token_ids(token, target_text) for token in elements(options["forbidden"], "forbidden"))
             options["forbidden"] = [*itertools.chain.from_iterable(ids)]
         if not isinstance(options.get("shortlist"), (Shortlist, type(None))):
             options["shortlist"] = shortlist_of(options["shortlist"], source_text, target_text)
@@ -124,7 +130,7 @@ class Translator:
         Yields:
             For each text, in order, what `n_best` gives.
         """
-        for part in _windows(_elements(texts, "Text"), window):
+        for part in _windows(elements(texts, "Text"), window):
             yield from self.n_best(part, None if prefix is None else [prefix] * len(part))
 
     def score(self, sources, targets):
@@ -144,7 +150,7 @@ class Translator:
 
     def stream_scores(self, pairs, window=WINDOW):
         """What `score` gives for any number of `(source, target)` pairs, in order and in constant memory."""
-        for part in _windows(pairs, window):
+        for part in _windows(iterate_pairs(pairs), window):
             yield from self.score(*zip(*part))
 
     def _in_batches(self, of_batch, texts, columns):
@@ -291,19 +297,10 @@ def _windows(elements, size):
 
 
 def _strings(texts, what):
-    texts = list(_elements(texts, what))
+    texts = list(elements(texts, what))
     for number, text in enumerate(texts, 1):
-        if not isinstance(text, str):
-            raise InputError(f"{what} {number} is {text!r}; every text must be a string.")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"{what} {number} is {text!r}, half of whose character is missing; read it as UTF-8.")
+        refuse_no_string(text, f"{what} {number}")
     return texts
-
-
-def _elements(given, what):
-    if isinstance(given, str):
-        raise InputError(f"{what} is the string {given!r}, but there must be a list of strings; put it into one.")
-    return given
 
 
 def _as_many(others, texts, name):
@@ -314,6 +311,8 @@ def _as_many(others, texts, name):
 
 def _token_ids(token, processor):
     """Those that a token stands for: its own, or all that people read as it (a comma with and without a space beside it)."""
+    if not isinstance(token, (str, int, np.integer)) or token == "":
+        raise InputError(f"forbidden holds {token!r}, but it must hold tokens, or their ids.")
     if not isinstance(token, str):
         if not 0 <= token < processor.vocabulary_size:
             raise InputError(
@@ -348,7 +347,8 @@ def _refuse_unknown_replacement(replace_unknown, model):
             f"replace_unknown is {replace_unknown!r}, but it must be None, 'copy' or a dictionary from source words to "
             f"target words."
         )
-    if isinstance(replace_unknown, dict) and not all(isinstance(word, str) for word in replace_unknown.values()):
-        raise InputError("replace_unknown has a value that is no string; give each source word a target word.")
+    words = itertools.chain.from_iterable(replace_unknown.items()) if isinstance(replace_unknown, dict) else ()
+    if not all(isinstance(word, str) for word in words):
+        raise InputError("replace_unknown has a key or value that is no string; give each source word a target word.")
     if all(each.get_config().get("wiring") == "none" for each in getattr(model, "models", [model])):
         raise InputError("replace_unknown asks where the model looked, but its wiring is 'none' and it looks nowhere.")

@@ -248,6 +248,12 @@ def test_pairs_may_come_one_by_one_and_in_any_number(rng, count):
     assert sorted(sum(spelled_pairs(batched(iter(pairs), seed=1, batch_size=999)), [])) == sorted(pairs)
 
 
+@pytest.mark.parametrize("pair", ["ab", ("a", "b", "c"), ("a", None), ("\ud800", "b")])
+def test_what_is_no_pair_of_strings_is_refused(pair):
+    with pytest.raises(InputError, match="Element 2 of the pairs is"):
+        batches([("a", "b"), pair], LETTERS, LETTERS)
+
+
 def test_two_passes_at_once_do_not_disturb_each_other(pairs):
     encoded = EncodedPairs(pairs, LETTERS, LETTERS)
     read = lambda rows: encoded.read(rows)[1].tolist()

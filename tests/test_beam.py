@@ -155,6 +155,11 @@ def test_a_wider_beam_scores_no_worse_than_greedy_here(source):
     assert (wide.scores.numpy() >= greedy.scores.numpy() - 1e-5).all() and (wide.scores > greedy.scores).numpy().any()
 
 
+def test_prefixes_of_another_number_are_refused(source):
+    with pytest.raises(InputError, match=f"There are {len(source)} sources and 1 prefixes"):
+        BeamSearch(bold_model(), width=2)(source, [[4]])
+
+
 @pytest.mark.parametrize("shape", [(0, 3), slow((0, 0)), slow((2, 0))])
 def test_a_batch_of_nothing_gives_nothing(shape):
     found = BeamSearch(bold_model(), width=3)(np.zeros(shape, "int32"))
@@ -179,6 +184,7 @@ def test_an_empty_source_has_an_empty_target(source):
         ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1"),
         ({"lookahead": 0}, "lookahead is 0, but it must be 1 or more, or None"),
         ({"max_length": 0}, "max_length is 0"),
+        ({"min_length": 4, "max_length": 3}, "min_length is 4, but max_length 3"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(options, sentence):

@@ -1,8 +1,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -228,6 +230,20 @@ except:
     pass
 """,
 }
+
+
+def test_what_fails_after_an_interruption_fails_because_of_it(monkeypatch, capsys):
+    def taken_for_a_failure(options):
+        try:
+            cli._interrupt(signal.SIGTERM, None)
+        except BaseException:
+            raise ValueError("A total of 1 objects could not be loaded") from None
+
+    monkeypatch.setattr(cli, "_heard", [])
+    monkeypatch.setattr(cli.threading, "Timer", lambda *arguments: types.SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr("keras_attn.commands.info.run", taken_for_a_failure)
+    assert cli.main(["info", "x"]) == 130
+    assert capsys.readouterr().err.endswith("interrupted.\n")
 
 
 @pytest.mark.parametrize("place", NOT_HEARD)

@@ -191,13 +191,22 @@ def test_bad_files_are_refused_in_one_sentence(name, text, line, sentence, capsy
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("text", ["units: [7", "a: b: c", "- units", "", "units"])
+@pytest.mark.parametrize("text", ["units: [7", "a: b: c", "- units", "units"])
 def test_bad_yaml_is_refused_in_one_sentence(text, capsys):
     pytest.importorskip("yaml")
     write("a.yaml", text)
     assert cli.main(["train", "--config", "a.yaml"]) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("keras-attn: a.yaml ") and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("name, text", [("a.yaml", ""), ("a.yaml", "# nothing yet"), ("a.toml", ""), ("a.json", "{}")])
+def test_a_file_without_options_changes_nothing(name, text):
+    if name == "a.yaml":
+        pytest.importorskip("yaml")
+    write(name, text)
+    options = cli.options_of(["info", "x", "--config", name])
+    assert (options.folder, options.json, options.config) == ("x", False, name)
 
 
 def test_a_file_that_is_not_utf_8_is_refused(capsys):

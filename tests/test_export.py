@@ -129,6 +129,25 @@ def test_the_beam_keeps_what_the_translator_was_told(search, options, tmp_path):
     assert found.shape[:2] == (2, 2) and b"a" not in found and (found[:, :, 2] != b"").all()
 
 
+@pytest.mark.parametrize("signature", ["score", "attend"])
+@pytest.mark.parametrize("sizes", [(1, 2), (3, 1)])
+def test_texts_and_targets_of_different_numbers_are_refused(loaded, signature, sizes):
+    texts, targets = (tf.constant(["ab"] * size) for size in sizes)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="There must be one target for each text"):
+        loaded.signatures[signature](texts=texts, targets=targets)
+
+
+@pytest.mark.slow
+def test_the_beam_has_the_length_penalty_of_the_sampling(tmp_path):
+    plain = untrained_translator(max_length=20)
+    parts = plain.model, plain.source_text, plain.target_text
+    told = Translator(*parts, search=Sampling, count=2, length_penalty=0.3)
+    told.export(tmp_path / "export")
+    beam = tf.saved_model.load(tmp_path / "export").beam
+    texts = tf.constant(["ab cd"])
+    np.testing.assert_array_equal(beam(texts)["scores"], beam(texts, length_penalty=tf.constant(0.3))["scores"])
+
+
 @pytest.mark.slow
 def test_it_serves_batches_of_any_size_and_none(loaded):
     served = loaded.signatures["serving_default"]

@@ -3,7 +3,9 @@
 import random
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from test_text import SENTENCES, UNITS, random_texts
 
 from keras_attn import InputError, batches
@@ -80,6 +82,27 @@ def test_of_many_lines_some_are_drawn_for_the_subwords_in_every_process_the_same
 @pytest.mark.parametrize("unit", UNITS)
 def test_nothing_to_learn_from_is_refused(unit, texts):
     with pytest.raises(InputError, match="There is no text"):
+        learn_text_processor(texts, unit)
+
+
+@pytest.mark.parametrize("kind", [tf.constant, tf.data.Dataset.from_tensor_slices, iter, np.array])
+def test_texts_may_come_in_any_container(kind):
+    texts = [text.encode() for text in SENTENCES] if kind is np.array else SENTENCES
+    assert learn_text_processor(kind(texts)).tokens == learn_text_processor(SENTENCES).tokens
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(
+    "texts, sentence",
+    [
+        ("hello world", "A text is the string 'hello world', but there must be a list"),
+        (["a", None], "Text 2 is None; every text must be a string"),
+        ([("a", "b")], "Text 1 is \\('a', 'b'\\); every text must be a string"),
+        (["a\ud83d"], "half of whose character is missing"),
+    ],
+)
+def test_what_is_no_text_is_refused(unit, texts, sentence):
+    with pytest.raises(InputError, match=sentence):
         learn_text_processor(texts, unit)
 
 

@@ -50,6 +50,7 @@ def test_a_byte_order_mark_inside_the_file_is_text(tmp_path):
         (b"a\tb\n\nc d\n", "line 3 has no tab"),
         (b"a\tb\n\nc\xff\td\n", "line 3 is not UTF-8"),
         (b"\xff\xfea\x00\t\x00", "line 1 is not UTF-8"),
+        (b"a\tb\rc\td\r", "ends its lines with carriage returns alone"),
     ],
 )
 def test_a_bad_tsv_file_is_named_with_its_line(tmp_path, content, message):

@@ -46,6 +46,10 @@ def test_a_low_temperature_sharpens_and_a_high_one_flattens():
         np.testing.assert_allclose(first_tokens(temperature=temperature), 100 * expected / expected.sum(), atol=5)
 
 
+def test_the_lowest_temperature_leaves_the_most_probable_alone():
+    assert first_tokens(temperature=1e-38)[4] == 100
+
+
 def test_top_k_leaves_the_most_probable():
     drawn = first_tokens(top_k=2)
     np.testing.assert_allclose(drawn[4:6], [100 * 4 / 7, 100 * 3 / 7], atol=5)

@@ -127,6 +127,16 @@ def test_the_classic_sentence_pairs_are_split_without_a_leak(shared):
     assert not train & validation and not train & test and not validation & test
 
 
+def test_what_can_be_gone_through_once_is_split_as_a_list_is(repeated_sources):
+    assert split_pairs(iter(repeated_sources), 20, 30) == split_pairs(repeated_sources, 20, 30)
+
+
+@pytest.mark.parametrize("pair", ["ab", ("a", None), ("\ud800", "b")])
+def test_what_is_no_pair_of_strings_is_refused(pair):
+    with pytest.raises(InputError, match="Element 3 of the pairs is"):
+        split_pairs([("a", "b"), ("c", "d"), pair])
+
+
 def test_a_stream_is_split_as_a_list_is(repeated_sources):
     streamed = stream_split(Stream(lambda: iter(repeated_sources)), 20, 30)
     assert [list(part) for part in streamed] == list(split_pairs(repeated_sources, 20, 30))

@@ -64,6 +64,10 @@ def test_a_word_is_looked_up_and_copied_where_the_lexicon_has_none():
     assert pointing_translator("words", {})("zebra quagga") == "zebra quagga"
 
 
+def test_an_entry_may_say_that_nothing_is_written():
+    assert pointing_translator("words", {"얼룩말": ""})("얼룩말") == ""
+
+
 def test_a_lexicon_is_read_as_the_source_is():
     assert pointing_translator("words", {"ｚｅｂｒａ": "Z", "zebra": "Y"})("ｚｅｂｒａ quagga") == "Y quagga"
 
@@ -126,7 +130,7 @@ def test_an_ensemble_of_models_that_look_nowhere_replaces_nothing():
 
 
 def test_a_target_that_is_cut_off_has_the_perplexity_of_its_tokens_alone():
-    (cut,) = untrained_translator(search=BeamSearch, width=1, min_length=9, max_length=3).translate(["ab"])
+    (cut,) = untrained_translator(search=BeamSearch, width=1, min_length=3, max_length=3).translate(["ab"])
     assert len(cut.tokens) == 3
     np.testing.assert_allclose(cut.log_probability, cut.token_log_probabilities.sum(), rtol=1e-5)
     np.testing.assert_allclose(cut.perplexity, np.exp(-cut.log_probability / 3), rtol=1e-5)

@@ -198,6 +198,13 @@ def test_random_text_of_known_tokens_comes_back_as_it_was(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_marks_are_the_same_tokens_in_every_form(form):
+    processor = learned(["Hello, world!"], normalization=form)
+    assert tokens(processor, "Hello, world!") == ["Hello", ",", "world", "!"]
+    assert {"￭,", "￭!"} <= set(processor.tokens)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_joiner_in_the_text_is_an_ordinary_mark(form):
     processor = learned(["a￭b ￭, ￭"], normalization=form)
     assert round_trip(processor, ["a￭b ￭, ￭"]) == ["a■b ■, ■"]

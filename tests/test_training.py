@@ -248,6 +248,20 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
         assert found["model.keras"] == found["epochs/epoch-003.keras"] != trained
 
 
+def test_a_run_that_was_interrupted_in_its_first_epoch_goes_on_with_the_same_pairs_alone(somewhere, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_attn.training.run._fit", interrupt)
+        assert cli.main(["train", "--tsv", "pairs.tsv", "--vocabulary-size", "40", *TINY]) == 130
+    pairs = pathlib.Path("pairs.tsv").read_text()
+    pathlib.Path("pairs.tsv").write_text(pairs + "".join(f"nuevo {i}\tnew {i}\n" for i in range(200)))
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "--output", "runs/pairs"]) == 2
+    assert "not those that the run in runs/pairs began with" in capsys.readouterr().err
+
+
 def models(folder):
     """The weights of every model in a folder, by the model's path."""
     return {

@@ -202,6 +202,10 @@ def test_scores_come_in_the_order_of_the_pairs_whatever_is_beside_them(translato
     [
         (lambda t: t.score(["a"], ["b", "c"]), "There are 1 texts and 2 targets"),
         (lambda t: t.score(["a"], [None]), "Target 1 is None"),
+        (lambda t: t(b"ab"), "Text is the string b'ab', but there must be a list"),
+        (lambda t: list(t.stream_scores(["ab"])), "Element 1 of the pairs is 'ab'"),
+        (lambda t: list(t.stream_scores([("a", "b", "c")])), "Element 1 of the pairs is"),
+        (lambda t: t.explain(""), "translated in 0 steps"),
         (lambda t: list(t.stream(["a"], window=0)), "window is 0"),
     ],
 )
@@ -218,7 +222,13 @@ def test_what_does_not_go_together_is_refused(translator, use, sentence):
         ({"search": BeamSearch, "forbidden": [99]}, "99 cannot be forbidden: the target has the ids 0 to"),
         ({"search": BeamSearch, "forbidden": "ab"}, "forbidden is the string 'ab', but there must be a list"),
         ({"shortlist": [1, 2]}, "A shortlist is a dictionary .* but this is a list"),
-        ({"replace_unknown": {"ab": 3}}, "replace_unknown has a value that is no string"),
+        ({"replace_unknown": {"ab": 3}}, "replace_unknown has a key or value that is no string"),
+        ({"replace_unknown": {3: "ab"}}, "replace_unknown has a key or value that is no string"),
+        ({"search": BeamSearch, "forbidden": [""]}, "forbidden holds '', but it must hold tokens"),
+        ({"search": BeamSearch, "forbidden": [None]}, "forbidden holds None, but it must hold tokens"),
+        ({"search": BeamSearch, "forbidden": b"ab"}, "forbidden is the string b'ab', but there must be a list"),
+        ({"forbidden": ["a"]}, "Greedy search takes no forbidden; use BeamSearch, of width 1"),
+        ({"width": 5}, "Greedy search takes no width; use BeamSearch"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(translator, options, sentence):

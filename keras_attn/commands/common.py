@@ -48,7 +48,7 @@ def output_of(options, **growing):
     """
     from keras_attn.streaming import GrowingFile, Lines
 
-    if options.output is None:
+    if options.output in (None, "-"):
         return Lines(sys.stdout)
     return GrowingFile(options.output, overwrite=options.overwrite, **growing)
 
@@ -61,7 +61,7 @@ def refuse_no_picture(path, endings=(".png", ".svg", ".pdf")):
 
 def prints(options):
     """Whether lines go to a terminal, where a count of them would be in the way."""
-    return options.output is None and sys.stdout.isatty()
+    return options.output in (None, "-") and sys.stdout.isatty()
 
 
 def add_pairs(command, targets="the targets"):

@@ -59,6 +59,7 @@ def _read(path):
         raise InputError(f"{path} is no configuration; give a .toml, .yaml or .json file.")
     try:
         options = read(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+        options = {} if options is None else options  # what an empty .yaml holds
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except ImportError:

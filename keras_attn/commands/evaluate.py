@@ -55,7 +55,9 @@ def add_options(command):
     command.add_argument("--baseline", metavar="FILE", help="what another system wrote, for a paired significance test")
     command.add_argument("--by-length", action="store_true", help="also for short, longer and long sources")
     command.add_argument("--plot", metavar="FILE", help="draw the first measure by length: .png, .svg or .pdf")
-    command.add_argument("--json", metavar="FILE", help="write all figures there too")
+    command.add_argument(
+        "--json", metavar="FILE", help="write all figures there too; - for standard output, without tables"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace these files if they are there already")
     command.add_argument(
         "--samples", type=int, default=1000, metavar="N", help="for intervals and test (default: 1,000)"
@@ -73,8 +75,10 @@ def run(options):
     if options.samples < 1:
         raise InputError(f"--samples is {options.samples}, but it must be 1 or more.")
     refuse_no_picture(options.plot)
+    _refuse_one_file_for_two(options)
     for path in (options.json, options.plot):
-        refuse_existing(path, options.overwrite)
+        if path != "-":
+            refuse_existing(path, options.overwrite)
     sources, references, trained = _sources_and_references(options)
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
     answers = _translated(options, sources) if options.models else _written(options, sources)
@@ -89,8 +93,21 @@ def run(options):
     preset = options.preset or (trained.measures if trained else answers.preset)
     tokenizer = options.bleu_tokenizer or (trained or TrainingConfig).bleu_tokenizer
     record = _measured(options, preset, answers, references, baseline, tokenizer=tokenizer, split=split)
-    if options.json:
-        write_text(options.json, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    figures = json.dumps(record, indent=1, ensure_ascii=False)
+    if options.json == "-":
+        print(figures)
+    elif options.json:
+        write_text(options.json, figures + "\n")
+
+
+def _refuse_one_file_for_two(options):
+    if options.json and options.plot and pathlib.Path(options.json).resolve() == pathlib.Path(options.plot).resolve():
+        raise InputError(f"--json and --plot both write {options.json}; give each a file of its own.")
+    inputs = ("outputs", "baseline", "references", "tsv", "source", "target")
+    read = [name for name in inputs if getattr(options, name) == "-"]
+    if len(read) > 1:
+        names = " and ".join(f"--{name}" for name in read)
+        raise InputError(f"{names} cannot both be standard input; give a file for one of them.")
 
 
 class _Answers(NamedTuple):
@@ -141,10 +158,11 @@ def _measured(options, preset, answers, references, baseline, **counting):
     if baseline:
         record["baseline"] = {"outputs": options.baseline, "results": measure(baseline, references, preset, **counting)}
         record["paired"] = paired_test(outputs, baseline, references, preset, **drawing)
-    print(results_table(record["results"], record["intervals"], record.get("paired")))
+    if options.json != "-":
+        print(results_table(record["results"], record["intervals"], record.get("paired")))
     if options.by_length or options.plot:
         record["by_length"] = by_length(outputs, references, answers.lengths, preset, **counting)
-    if options.by_length:
+    if options.by_length and options.json != "-":
         print(f"\n{length_table(record['by_length'])}")
     if options.plot:
         from keras_attn.plotting import plot_by_length

@@ -40,6 +40,9 @@ def describe(folder):
     arguments = _arguments(folder / "model.keras")
     of_model = {name: value for name, value in arguments.items() if name not in ("name", "trainable", "dtype")}
     of_model["attention"] = _attention(of_model["attention"])
+    for side in ("source", "target"):
+        if not (folder / f"{side}_text.json").is_file():
+            raise InputError(f"{folder} has no {side}_text.json, without which its model reads no text; restore it.")
     sides = {
         side: {name: value for name, value in _read(folder / f"{side}_text.json").items() if name in _OF_TEXT}
         for side in ("source", "target")

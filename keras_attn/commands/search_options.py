@@ -24,8 +24,8 @@ def add_search(command, n_best=None):
     search.add_argument("--sample", action="store_true", help="draw the tokens by their probabilities")
     if n_best:
         search.add_argument("--n-best", type=int, metavar="N", help=n_best)
-    search.add_argument("--max-length", type=int, metavar="N", help="tokens of a target at most (default: 256)")
-    search.add_argument("--min-length", type=int, metavar="N", help="tokens of a target at least")
+    search.add_argument("--max-length", type=int, metavar="N", help="tokens of a target at most (default: 256), and no more than twice those of its source and 50")
+    search.add_argument("--min-length", type=int, metavar="N", help="tokens of a target at least, but no more than that")
     search.add_argument(
         "--length-penalty", type=_length_penalty, metavar="X", help="GNMT's, from 0 upwards, or average (default: 0)"
     )

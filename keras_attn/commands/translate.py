@@ -47,7 +47,7 @@ def add_options(command):
 def run(options):
     if options.texts and options.input:
         raise InputError("The texts are on the command line and in --input; give one of the two.")
-    if options.resume and not options.output:
+    if options.resume and options.output in (None, "-"):
         raise InputError("--resume goes on with a file; add --output.")
     if options.window is not None and options.window < 1:
         raise InputError(f"--window is {options.window}, but it must be 1 or more.")

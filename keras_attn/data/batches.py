@@ -23,7 +23,7 @@ def batches(
     may be larger than the memory.
 
     Args:
-        pairs: an iterable of `(source, target)` strings, gone through once.
+        pairs: what `read_pairs` takes, such as an iterable of `(source, target)` strings; gone through once.
         source_text, target_text: text processors.
         batch_size: sentences in a batch.
         tokens_per_batch: instead of `batch_size`, how many tokens a batch has at most on either side, padding
@@ -39,7 +39,7 @@ def batches(
         ends with the end token, the target begins with the start token, the labels end with the end token.
 
     Raises:
-        InputError: no pair is left, or a size is below one.
+        InputError: no pair is left, an element is none, or a size is below one.
     """
     options = {"batch_size": batch_size, "tokens_per_batch": tokens_per_batch, "max_length": max_length, "seed": seed}
     return Batches(pairs, source_text, target_text, **options).dataset(first_epoch)

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.data.pairs import iterate_pairs
 from keras_attn.text.sequences import ragged_sources, ragged_targets
 
 # Pairs that are turned into ids at a time.
@@ -19,7 +20,7 @@ class EncodedPairs:
     """All pairs of a corpus as ids, in a file that vanishes with the process; in memory are their lengths and places.
 
     Args:
-        pairs: an iterable of `(source, target)` strings, gone through once.
+        pairs: what `read_pairs` takes, gone through once.
         source_text, target_text: text processors.
 
     Attributes:
@@ -31,7 +32,7 @@ class EncodedPairs:
         # Read, not mapped: the pages of a map count as memory of the process.
         self._file = tempfile.TemporaryFile()
         self._lock = threading.Lock()  # two passes may be under way at once
-        pairs, lengths = iter(pairs), [np.zeros((0, 2), np.int64)]
+        pairs, lengths = iterate_pairs(pairs), [np.zeros((0, 2), np.int64)]
         while chunk := list(itertools.islice(pairs, _CHUNK)):
             sources, targets = (tf.constant(texts, tf.string) for texts in zip(*chunk))
             sources, targets = ragged_sources(source_text, sources), ragged_targets(target_text, targets)

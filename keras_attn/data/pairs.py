@@ -37,11 +37,17 @@ def read_pairs(pairs):
     Raises:
         InputError: an element is not a pair of strings, or see `read_tsv`.
     """
+    return list(iterate_pairs(pairs))
+
+
+def iterate_pairs(pairs):
+    """The same one after the other."""
     if isinstance(pairs, (str, os.PathLike)):
-        return read_tsv(pairs)
-    if hasattr(pairs, "as_numpy_iterator"):
+        pairs = stream_tsv(pairs)
+    elif hasattr(pairs, "as_numpy_iterator"):
         pairs = pairs.as_numpy_iterator()
-    return [_as_pair(pair, number) for number, pair in enumerate(pairs, 1)]
+    for number, pair in enumerate(pairs, 1):
+        yield _as_pair(pair, number)
 
 
 def read_tsv(path):
@@ -160,6 +166,7 @@ def _as_text(value):
     text = value.decode("utf-8") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         raise TypeError(type(text))
+    text.encode()  # raises a ValueError where half a character is missing
     return text
 
 
@@ -170,12 +177,14 @@ def read_lines(path):
         path: a UTF-8 file, plain or `.gz`; `"-"` is standard input.
 
     Raises:
-        InputError: the file is missing, a line is not UTF-8, or the compression is broken.
+        InputError: the file is missing, a line is not UTF-8, lines do not end with line feeds, or the compression is broken.
     """
     number = 0
     try:
         with _open(path) as file:
             for number, line in enumerate(file, 1):
+                if number == 1 and b"\r" in line.rstrip(b"\r") and not line.endswith(b"\n"):
+                    raise InputError(f"{path} ends its lines with carriage returns alone; convert them to line feeds.")
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}, line {number} is not UTF-8 ({error.reason}); convert the file first.") from error
@@ -189,4 +198,4 @@ def _open(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not a file; give the path of a UTF-8 text file, plain or .gz.")
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_attn.data.pairs import Stream
+from keras_attn.data.pairs import Stream, read_pairs
 from keras_attn.errors import InputError
 
 # Control characters are spaces to a model, and zero-width spaces and byte-order marks nothing.
@@ -32,7 +32,7 @@ def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
     held out.
 
     Args:
-        pairs: a list of `(source, target)`.
+        pairs: what `read_pairs` takes, such as an iterable of `(source, target)`.
         validation, test: how many different source sentences to hold out; `None` holds out one in twenty, but
             no more than 2,000.
         seed: of the choice.
@@ -42,9 +42,9 @@ def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
         A `Split` of lists, each part in the order of the pairs; a part that is to have 0 is empty.
 
     Raises:
-        InputError: there are too few different source sentences, or a number is below 0.
+        InputError: there are too few different source sentences, an element is no pair of strings, or a number is below 0.
     """
-    return Split(*map(list, stream_split(pairs, validation, test, seed, lower_case)))
+    return Split(*map(list, stream_split(read_pairs(pairs), validation, test, seed, lower_case)))
 
 
 def stream_split(pairs, validation=None, test=None, seed=0, lower_case=False):

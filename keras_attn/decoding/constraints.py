@@ -16,7 +16,7 @@ class Constraints:
     """Takes away from the next token what must not be written.
 
     Args:
-        min_length: tokens of a target before the end token, at least.
+        min_length: tokens of a target before the end token, at least; but a target ends at its limit, see `GreedyDecoder`.
         forbidden: ids that are never written.
         no_repeat_ngram: size of the groups of tokens that are written once at most; 0, no group is.
         repetition_penalty: above 0; log-probabilities of tokens that are in the target already are multiplied by it before

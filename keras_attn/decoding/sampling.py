@@ -61,8 +61,9 @@ class Sampling(Search):
         batch, width, vocabulary_size = tf.unstack(tf.shape(logits))
         places = tf.tile(tf.range(width)[None], [batch, 1])
         size = vocabulary_size if self.top_k is None else tf.minimum(self.top_k, vocabulary_size)
-        logits, tokens = tf.math.top_k(logits / self.temperature, size)
-        probabilities = tf.nn.softmax(logits)
+        logits, tokens = tf.math.top_k(logits, size)
+        # From the best one on, so that no temperature is too low to divide by.
+        probabilities = tf.nn.softmax((logits - logits[:, :, :1]) / self.temperature)
         before = tf.cumsum(probabilities, axis=2, exclusive=True)
         probabilities = tf.where(before < self.top_p, probabilities, 0.0)
         reached = tf.cumsum(probabilities, axis=2)

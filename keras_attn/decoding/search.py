@@ -62,7 +62,9 @@ class Search:
         shortlist=None,
         **constraints,
     ):
-        _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length)
+        self.constraints = Constraints(**constraints)
+        min_length = self.constraints.min_length
+        _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length)
         if not getattr(model, "built", True):
             model.build()
         self.model = model
@@ -72,14 +74,16 @@ class Search:
         self.coverage_penalty = coverage_penalty
         self.max_length = max_length
         self.shortlist = shortlist and shortlist.for_model(model)
-        self.constraints = Constraints(**constraints)
 
     def __call__(self, source, prefix=None):
         source = tf.cast(source, tf.int32)
         if prefix is None:
             prefix = tf.zeros([tf.shape(source)[0], 0], tf.int32)
+        prefix = tf.cast(prefix, tf.int32)
+        if None not in (rows := (source.shape[0], prefix.shape[0])) and rows[0] != rows[1]:
+            raise InputError(f"There are {rows[0]} sources and {rows[1]} prefixes; there must be one for each.")
         alpha = 0.0 if self.length_penalty == "average" else self.length_penalty
-        return self.search(source, tf.cast(prefix, tf.int32), self.width, self.count, alpha)
+        return self.search(source, prefix, self.width, self.count, alpha)
 
     def beginnings(self, batch, width):
         """Which of the places of each sentence are written to from the start: boolean `(batch, width)`."""
@@ -267,10 +271,12 @@ def _apart(tensor, width):
     return tf.reshape(tensor, [-1, width, *sizes(tensor)[1:]])
 
 
-def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length):
+def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length):
     for name, value in (("count", count), ("width", width), ("max_length", max_length)):
         if value < 1:
             raise InputError(f"{name} is {value}, but it must be 1 or more.")
+    if min_length > max_length:
+        raise InputError(f"min_length is {min_length}, but max_length {max_length}; make it no more than that.")
     if count > width:
         raise InputError(f"count is {count}, but a beam of width {width} finds no more than that; widen it.")
     if length_penalty != "average" and (isinstance(length_penalty, str) or not 0 <= length_penalty < math.inf):

@@ -15,7 +15,7 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
     """Makes the text processor of one side from its training texts.
 
     Args:
-        texts: an iterable of strings.
+        texts: an iterable of strings, a string tensor or a `tf.data.Dataset` of strings.
         unit: `"words"` (and punctuation), `"characters"`, or `"subwords"`.
         vocabulary_size: how many different ids there may be at most, the four special ones included. `None` means
             10,000 words, every character that occurs, or 8,000 subwords.
@@ -27,7 +27,8 @@ def learn_text_processor(texts, unit="words", *, vocabulary_size=None, normaliza
         A `WordProcessor`, `CharacterProcessor` or `SubwordProcessor`.
 
     Raises:
-        InputError: an unknown unit or normalization, no text, or a vocabulary too small for what must be in it.
+        InputError: an unknown unit or normalization, no text or what is none, or a vocabulary too small for what must be in
+            it.
     """
     processor = _processor(unit)
     if vocabulary_size is not None and vocabulary_size <= len(SPECIAL_TOKENS):

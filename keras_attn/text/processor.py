@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_attn.errors import InputError, require
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, UNKNOWN
+from keras_attn.text.given import elements, refuse_no_string
 
 # The Unicode forms in which a model may read and write, and how people write what it has written in them.
 WRITTEN_FORMS = {"NFKC": "NFKC", "NFC": "NFC", "NFKD": "NFKC", "NFD": "NFC"}
@@ -133,7 +134,9 @@ def running_sum_by_row(ragged):
 def chunks(texts):
     """The texts as string tensors of a few thousand each."""
     chunk = []
-    for text in texts:
+    for number, text in enumerate(elements(texts, "A text"), 1):
+        if not isinstance(text, bytes):
+            refuse_no_string(text, f"Text {number}")
         chunk.append(text)
         if len(chunk) == _CHUNK:
             yield tf.constant(chunk)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_attn.errors import InputError
 from keras_attn.ids import SPECIAL_TOKENS, UNKNOWN
-from keras_attn.text.processor import TextProcessor, chunks
+from keras_attn.text.processor import WRITTEN_FORMS, TextProcessor, chunks
 
 # Marks the side of a punctuation token on which there is no space, as OpenNMT's tokenizer does.
 JOINER = "￭"
@@ -99,6 +99,13 @@ class WordProcessor(_VocabularyProcessor):
 
     def to_tokens(self, ids):
         return tf.strings.regex_replace(super().to_tokens(ids), JOINER, "")
+
+    def _composed(self, texts):
+        if WRITTEN_FORMS[self.normalization] == self.normalization:
+            return texts
+        # NFKC would make another sign of the joiner. Normalisation has left no control character but this one.
+        shielded = tf.strings.regex_replace(texts, JOINER, "\x01")
+        return tf.strings.regex_replace(super()._composed(shielded), "\x01", JOINER)
 
     def _join(self, tokens):
         texts = tf.strings.reduce_join(tokens, axis=-1, separator=" ")

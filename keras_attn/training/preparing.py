@@ -7,7 +7,6 @@ from keras_attn.data import Split, batches, date_pairs, download_pairs, read_par
 from keras_attn.data.batches import Batches
 from keras_attn.data.pairs import Stream, stream_parallel, stream_tsv
 from keras_attn.data.split import stream_split
-from keras_attn.errors import InputError
 from keras_attn.text import learn_text_processor
 
 # Fewer subwords where there is less to learn them from.
@@ -63,11 +62,7 @@ def _files(config, *fields):
 
 
 def learn_texts(config, pairs):
-    """The text processors of source and target, learned from the training pairs.
-
-    Raises:
-        InputError: one vocabulary is asked for, but the units of the sides differ.
-    """
+    """The text processors of source and target, learned from the training pairs."""
     least, most = _SUBWORDS
     subwords = min(most, max(least, len(pairs) // _PAIRS_FOR_A_SUBWORD))
 
@@ -81,11 +76,6 @@ def learn_texts(config, pairs):
     targets = Stream(lambda: (target for _, target in pairs))
     if not config.shared_vocabulary:
         return learn(sources, config.source_unit), learn(targets, config.target_unit)
-    if config.source_unit != config.target_unit:
-        raise InputError(
-            f"--shared-vocabulary needs one unit, but the source has {config.source_unit} and the target "
-            f"{config.target_unit}; make --source-unit and --target-unit equal."
-        )
     return (learn(itertools.chain(sources, targets), config.source_unit),) * 2
 
 

@@ -54,7 +54,7 @@ def train(config, folder, overwrite=False, resume=False):
         What `metrics.json` holds, a dictionary.
 
     Raises:
-        InputError: the folder holds another run, or see `load_parts` and `learn_texts`.
+        InputError: the folder holds another run, or see `load_parts`.
     """
     config, folder = config.resolved(), pathlib.Path(folder)
     prepare_processor(config.precision)
@@ -66,12 +66,13 @@ def train(config, folder, overwrite=False, resume=False):
     training, validation = batches_of(config, parts, *texts)
     config = config.suited_to(training.pairs, len(training))
 
-    if not resume:
+    if resume:
+        refuse_other_pairs(folder, parts)
+    else:
         begin(folder, config, parts)
     checkpoint = Checkpoint(folder / CHECKPOINT)
     epochs_done = checkpoint.epochs_done
     if epochs_done:
-        refuse_other_pairs(folder, parts)
         refuse_other_texts(folder, texts)
         model = checkpoint.load_model()
     else:

@@ -47,6 +47,15 @@ def test_an_evaluation_is_that_of_the_package(run, translator):
     assert "<svg" in pathlib.Path("lengths.svg").read_text()
 
 
+def test_figures_alone_go_to_standard_output_and_pictures_into_new_folders(run):
+    pytest.importorskip("rapidfuzz")
+    line = "evaluate --outputs answers.txt --tsv pairs.tsv --preset strings --samples 50 --by-length"
+    lines = run(f"{line} --plot new/lengths.svg --json -")
+    run(f"{line} --json figures.json")
+    assert json.loads("\n".join(lines))["results"] == json.loads(pathlib.Path("figures.json").read_text())["results"]
+    assert "<svg" in pathlib.Path("new/lengths.svg").read_text() and not pathlib.Path("-").exists()
+
+
 def test_any_of_several_answers_is_right(run):
     pytest.importorskip("rapidfuzz")
     write("several.tsv", ["a\tx\tX", "", "b\ty", "c\tz z\tz"])

@@ -1,6 +1,7 @@
 """What the commands refuse, in one sentence and without losing anything."""
 
 import pathlib
+import shutil
 
 import keras
 import pytest
@@ -100,6 +101,14 @@ def contents():
         ("attend --model runs/dates x --margins --output a.gif", "--margins is not for .gif"),
         ("attend --model runs/dates x --lines --margins --output a.png", "--margins belong to a heatmap"),
         ("explain --output steps.txt", "steps.txt is no picture"),
+        ('explain --model runs/dates ""', "'' was translated in 0 steps, so there is none to explain"),
+        ("translate --model runs/dates --resume --output - x", "--resume goes on with a file; add --output"),
+        ("translate --model runs/dates --min-length 5 --max-length 3 x", "min_length is 5, but max_length 3"),
+        ("evaluate --outputs - --references - --preset strings", "--outputs and --references cannot both be standard"),
+        ("evaluate --outputs answers.txt --tsv pairs.tsv --json a.png --plot ./a.png", "--json and --plot both write"),
+        ("train --data runs --output new", "--data is the folder of files, but none is named; add --tsv"),
+        ("train --tsv none --shared-vocabulary --source-unit words --output new", "--shared-vocabulary needs one unit"),
+        ("info half", "half has no source_text.json, without which its model reads no text"),
         ("explain --model runs/dates x --step 999", "step is 999, but 'x' was translated in"),
         ("explain --model runs/dates --model runs/dates-2 x", "One model is explained at a time, but these are 2"),
         ("average runs/dates --last 9 --output new", "--last is 9, but runs/dates holds 3 kept epochs"),
@@ -178,6 +187,8 @@ def test_bad_input_gives_one_sentence_and_status_2_and_changes_nothing(attempt, 
     pathlib.Path("number.json").write_text('{"1": 3}')
     pathlib.Path("half.json").write_text('{"epochs": 2.5}')
     pathlib.Path("nan.txt").write_text("0 ||| 1999 ||| nan\n")
+    pathlib.Path("half").mkdir()
+    shutil.copy("runs/dates/model.keras", "half")
     for name in ("broken/model.keras", "compared/compare.json"):
         pathlib.Path(name).parent.mkdir()
         pathlib.Path(name).write_text("{}")
