@@ -143,9 +143,10 @@ def test_the_beam_has_the_length_penalty_of_the_sampling(tmp_path):
     parts = plain.model, plain.source_text, plain.target_text
     told = Translator(*parts, search=Sampling, count=2, length_penalty=0.3)
     told.export(tmp_path / "export")
-    beam = tf.saved_model.load(tmp_path / "export").beam
+    loaded = tf.saved_model.load(tmp_path / "export")
     texts = tf.constant(["ab cd"])
-    np.testing.assert_array_equal(beam(texts)["scores"], beam(texts, length_penalty=tf.constant(0.3))["scores"])
+    found, expected = loaded.beam(texts), loaded.beam(texts, length_penalty=tf.constant(0.3))
+    np.testing.assert_array_equal(found["scores"], expected["scores"])
 
 
 @pytest.mark.slow
