@@ -47,8 +47,8 @@ class Attention(keras.layers.Layer):
     Output:
         A pair. Context vector: `(batch, memory_units)`, or `(batch, target_length, memory_units)`; with several heads
         `units` instead of `memory_units`. Attention weights before dropout, in float32 (or float64, where the layer is):
-        `(batch, source_length)`, or `(batch, target_length, source_length)`; with several heads `(batch, heads, ...)`. A row without any token has
-        the weight zero everywhere.
+        `(batch, source_length)`, or `(batch, target_length, source_length)`; with several heads `(batch, heads, ...)`. A
+        row without any token has the weight zero everywhere.
 
     Raises:
         InputError: a name is unknown, or score, alignment, heads and sizes do not go together.
