@@ -5,7 +5,7 @@ import math
 import pathlib
 
 from keras_attn.errors import InputError
-from keras_attn.files import read_json
+from keras_attn.files import read_json, refuse_one_input_twice
 
 
 def _option(help, default=None, **extra):
@@ -352,10 +352,7 @@ def _check_data(config):
         raise InputError("--test-references has answers on one side only, so --reverse cannot turn it round.")
     if len(places) > 1:
         raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
-    from_standard_input = [name for name in OF_PAIRS if getattr(config, name) == "-"]
-    if len(from_standard_input) > 1:
-        names = " and ".join(map(_flag, from_standard_input))
-        raise InputError(f"{names} cannot both be standard input; give a file for one of them.")
+    refuse_one_input_twice({_flag(name): getattr(config, name) for name in OF_PAIRS})
     files = ("tsv", "source", "validation_source", "test_source", "test_references")
     if config.data is not None and not any(getattr(config, name) for name in files):
         raise InputError("--data is the folder of files, but none is named; add --tsv or --source, or leave it out.")

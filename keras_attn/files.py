@@ -76,6 +76,17 @@ def read_json(path, missing=None):
     return record
 
 
+def refuse_one_input_twice(given):
+    """Raises an `InputError` where more than one of these is standard input.
+
+    Args:
+        given: a dictionary from flags to paths, or to `None`.
+    """
+    names = [flag for flag, path in given.items() if path == "-"]
+    if len(names) > 1:
+        raise InputError(f"{' and '.join(names)} cannot both be standard input; give a file for one of them.")
+
+
 def refuse_existing(path, overwrite, is_folder=False):
     """Raises an `InputError` where something is at the path that may not be overwritten.
 

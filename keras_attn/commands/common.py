@@ -7,6 +7,7 @@ import sys
 import time
 
 from keras_attn.errors import InputError
+from keras_attn.files import refuse_one_input_twice
 
 
 def names(text):
@@ -78,8 +79,7 @@ def pairs_of(options):
         raise InputError("--source and --target belong together; give both files or neither.")
     if (options.tsv is None) == (options.source is None):
         raise InputError("The pairs come from --tsv, or from --source and --target; give one of the two.")
-    if options.source == options.target == "-":
-        raise InputError("--source and --target cannot both be standard input; give a file for one of them.")
+    refuse_one_input_twice({"--source": options.source, "--target": options.target})
     return iterate_tsv(options.tsv) if options.tsv is not None else iterate_parallel(options.source, options.target)
 
 

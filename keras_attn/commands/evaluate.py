@@ -16,7 +16,7 @@ from keras_attn.commands.common import (
 from keras_attn.commands.search_options import add_search, refuse_search, refuse_without, search_arguments
 from keras_attn.config import CHOICES, TrainingConfig
 from keras_attn.errors import InputError
-from keras_attn.files import refuse_existing, write_text
+from keras_attn.files import refuse_existing, refuse_one_input_twice, write_text
 
 HELP = "Measures a model, or outputs in a file, against the right answers."
 EXAMPLES = """\
@@ -104,10 +104,7 @@ def _refuse_one_file_for_two(options):
     if options.json and options.plot and pathlib.Path(options.json).resolve() == pathlib.Path(options.plot).resolve():
         raise InputError(f"--json and --plot both write {options.json}; give each a file of its own.")
     inputs = ("outputs", "baseline", "references", "tsv", "source", "target")
-    read = [name for name in inputs if getattr(options, name) == "-"]
-    if len(read) > 1:
-        names = " and ".join(f"--{name}" for name in read)
-        raise InputError(f"{names} cannot both be standard input; give a file for one of them.")
+    refuse_one_input_twice({f"--{name}": getattr(options, name) for name in inputs})
 
 
 class _Answers(NamedTuple):

@@ -9,7 +9,7 @@ from keras_attn.commands.common import (
     progress,
     translator_of,
 )
-from keras_attn.errors import InputError
+from keras_attn.files import refuse_one_input_twice
 
 HELP = "Puts an n-best list, INDEX ||| TEXT ||| SCORE, in the order of a model's own log-probabilities."
 EXAMPLES = """\
@@ -30,8 +30,7 @@ def add_options(command):
 
 
 def run(options):
-    if options.source == options.n_best == "-":
-        raise InputError("--source and --n-best cannot both be standard input; give a file for one of them.")
+    refuse_one_input_twice({"--source": options.source, "--n-best": options.n_best})
     from keras_attn.data.pairs import read_lines
     from keras_attn.scoring import read_n_best, rescore
 

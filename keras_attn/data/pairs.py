@@ -9,6 +9,7 @@ import sys
 import zlib
 
 from keras_attn.errors import InputError
+from keras_attn.text.given import elements
 
 
 class Stream:
@@ -44,9 +45,7 @@ def iterate_pairs(pairs):
     """The same one after the other."""
     if isinstance(pairs, (str, os.PathLike)):
         pairs = stream_tsv(pairs)
-    elif hasattr(pairs, "as_numpy_iterator"):
-        pairs = pairs.as_numpy_iterator()
-    for number, pair in enumerate(pairs, 1):
+    for number, pair in enumerate(elements(pairs, "A pair"), 1):
         yield _as_pair(pair, number)
 
 
