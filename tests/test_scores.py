@@ -114,6 +114,8 @@ def test_coverage_enters_as_in_equation_11_of_see_et_al(rng, query, values):
 
 @pytest.mark.slow
 def test_coverage_leaves_the_keys_as_they_are_where_arrays_can_be_changed(tmp_path):
+    for module in ("scipy", "jax"):
+        pytest.importorskip(module, reason="Keras's NumPy backend imports it")
     run_python(
         "import numpy as np\n"
         "from keras_attn.layers import AdditiveScore, Attention\n"
