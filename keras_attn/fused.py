@@ -88,11 +88,17 @@ class _Softmax(NamedTuple):
     def by_vectors(self, by_logits):
         return product(by_logits, self.matrix, transpose_right=not self.is_embedding)
 
-    def by_matrix(self, vectors, by_logits):
+    def by_rows(self, vectors, by_logits):
+        """The gradient by the matrix, as rows of an embedding even where it is none: this product is the quicker one."""
         import tensorflow as tf
 
-        pair = (by_logits, vectors) if self.is_embedding else (vectors, by_logits)
-        return tf.cast(product(*pair, transpose_left=True), tf.float32)
+        return tf.cast(product(by_logits, vectors, transpose_left=True), tf.float32)
+
+    def as_matrix(self, rows):
+        """What is by rows, the way the matrix lies."""
+        import tensorflow as tf
+
+        return rows if self.is_embedding else tf.transpose(rows)
 
 
 def _snapshot(weights):
@@ -168,9 +174,10 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
 
         def gradients(scale, *_):
             # The loss is linear in whatever comes after it, so that its gradients need nothing but a factor.
-            by_weights, by_vectors, by_matrix, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
+            by_weights, by_vectors, by_rows, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
             everywhere = tf.scatter_nd(real, tf.cast(scale, by_vectors.dtype) * by_vectors, [tf.size(labels), units])
-            return tf.reshape(everywhere, tf.shape(vectors)), scale * by_matrix, scale * by_bias, scale * by_weights
+            by_matrix = softmax.as_matrix(scale * by_rows)
+            return tf.reshape(everywhere, tf.shape(vectors)), by_matrix, scale * by_bias, scale * by_weights
 
         return (total, losses, right), gradients
 
@@ -184,7 +191,7 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
 
     Returns:
         The weighted sum; losses and right ones, float32 `(tokens,)`; and `with_gradients` those of the sum by weights,
-        vectors, matrix and bias.
+        vectors, rows of the matrix (see `_Softmax`) and bias.
     """
     import tensorflow as tf
 
@@ -194,7 +201,7 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     size = _rounded_up(tf.shape(tokens)[0], count)
     kinds = [tf.float32, tf.float32, *([tf.float32, vectors.dtype] if with_gradients else [])]
     arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
-    nothing = [tf.zeros_like(softmax.matrix), tf.zeros_like(softmax.bias)]
+    nothing = [tf.zeros([softmax.vocabulary_size, softmax.units]), tf.zeros_like(softmax.bias)]
     sums = [tf.constant(0.0), *(nothing if with_gradients else [])]
     if label_smoothing:
         by_tokens_alike, alike = _shared_by_all_tokens(softmax, vectors, weights, label_smoothing)
@@ -213,8 +220,8 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     losses, right, *by_tokens = (array.concat() for array in arrays)
     if label_smoothing:
         by_tokens = [by + alike for by, alike in zip(by_tokens, by_tokens_alike)]
-    total, *by_matrix_and_bias = sums
-    return total, losses, right, *by_tokens, *by_matrix_and_bias
+    total, *by_rows_and_bias = sums
+    return total, losses, right, *by_tokens, *by_rows_and_bias
 
 
 def _rounded_up(number, divisor):
@@ -227,8 +234,8 @@ def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
     It takes no pass over the logits, since their mean is the product with the mean of the matrix.
 
     Returns:
-        Its gradients by weights and vectors; and the sum itself, with what its gradients by matrix and bias are for each
-        token of the vocabulary.
+        Its gradients by weights and vectors; and the sum itself, with what its gradients by the matrix's row and by the bias
+        are for each token of the vocabulary.
     """
     import tensorflow as tf
 
@@ -238,19 +245,18 @@ def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
     mean_logits = tf.linalg.matvec(wide, mean_vector) + tf.reduce_mean(softmax.bias)
     total = tf.tensordot(shares, mean_logits, 1)
     by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
-    by_matrix = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
+    by_row = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
     by_bias = tf.reduce_sum(shares) / softmax.vocabulary_size
-    by_matrix = by_matrix if softmax.is_embedding else by_matrix[:, None]
-    return (-label_smoothing * mean_logits, by_vectors), (total, by_matrix, by_bias)
+    return (-label_smoothing * mean_logits, by_vectors), (total, by_row, by_bias)
 
 
 def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     """What there is of each token (loss, right, gradients by its weight and vector), and what is summed (weighted loss,
-    gradients by matrix and bias).
+    gradients by rows of the matrix and by bias).
 
-    Each pass over the logits takes as long as a good part of their product. So the exponentials are never divided by
-    their total: the rows that they are multiplied with, or that come out, are, and these are shorter. Of label smoothing,
-    only what it takes from the right token is in here, see `_shared_by_all_tokens`.
+    Each pass over the logits takes as long as a good part of their product. So weights are multiplied with the vectors,
+    which are shorter. Of label smoothing, only what it takes from the right token is in here, see
+    `_shared_by_all_tokens`.
     """
     import tensorflow as tf
 
@@ -259,21 +265,20 @@ def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     logits = softmax.logits(vectors)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
+    probabilities = tf.nn.softmax(logits)
     blocks = in_blocks(logits)
-    highest = tf.reduce_max(blocks.highest, axis=-1)
-    exponentials = tf.exp(logits - highest[:, None])
-    totals = tf.reduce_sum(exponentials, axis=-1)
-    losses = highest + tf.math.log(totals) - of_tokens
-    right = tf.cast(tf.equal(best_token(blocks), tokens), tf.float32)
+    best, highest = best_token(blocks), tf.reduce_max(blocks.highest, axis=-1)
+    # The probability of the best token is never too small for its logarithm to be taken, as that of the right one may be.
+    losses = highest - tf.math.log(tf.gather(probabilities, best, batch_dims=1)) - of_tokens
+    right = tf.cast(tf.equal(best, tokens), tf.float32)
     by_weights = losses + label_smoothing * of_tokens
     total = tf.reduce_sum(weights * by_weights)
     if not with_gradients:
         return (losses, right), (total,)
-    by_logits = tf.tensor_scatter_nd_sub(exponentials, places, (1 - label_smoothing) * totals)
-    scale = weights / totals
-    by_bias = tf.linalg.matvec(by_logits, scale, transpose_a=True)
+    by_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.fill(tf.shape(tokens), 1 - label_smoothing))
+    by_bias = tf.linalg.matvec(by_logits, weights, transpose_a=True)
     by_logits = tf.cast(by_logits, vectors.dtype)
-    scale = tf.cast(scale, vectors.dtype)[:, None]
-    by_vectors = scale * softmax.by_vectors(by_logits)
-    by_matrix = softmax.by_matrix(scale * vectors, by_logits)
-    return (losses, right, by_weights, by_vectors), (total, by_matrix, by_bias)
+    weights = tf.cast(weights, vectors.dtype)[:, None]
+    by_vectors = weights * softmax.by_vectors(by_logits)
+    by_rows = softmax.by_rows(weights * vectors, by_logits)
+    return (losses, right, by_weights, by_vectors), (total, by_rows, by_bias)

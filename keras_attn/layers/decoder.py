@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_attn.errors import InputError
 from keras_attn.fused import Origin, in_graph, trace_logits
+from keras_attn.halves import leaves_a_core_idle, side_by_side
 from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import Dense, part
 from keras_attn.layers.time import over_time
@@ -132,10 +133,12 @@ class Decoder(keras.layers.Layer):
         return state
 
     def call(self, target, state, memory, training=None):
-        embedded = self.embedding(target, training=training)
-        go = self._position_by_position if self.feeds_back else self._all_at_once
-        outputs, weights = go(embedded, state, memory, training)
-        outputs = self.dropout(outputs, training=training)
+        write = lambda *batch: self._write(*batch, training)
+        # Position by position, there are enough operations at a time for two cores.
+        if training and not self.feeds_back and leaves_a_core_idle():
+            outputs, weights = side_by_side(write, target, state, memory)
+        else:
+            outputs, weights = write(target, state, memory)
         logits = self._logits(outputs)
         if in_graph():
             trace_logits(logits, self._origin(outputs, training))
@@ -175,6 +178,13 @@ class Decoder(keras.layers.Layer):
         if self.wiring.asks == "new":
             return self.stack.step(self.embedding(tokens), state["recurrent"], state.get("attentional"))[0]
         return self._previous_query(state)
+
+    def _write(self, target, state, memory, training):
+        """What the softmax sees of a whole target `(batch, target_length, output_units)`, and the weights."""
+        embedded = self.embedding(target, training=training)
+        go = self._position_by_position if self.feeds_back else self._all_at_once
+        outputs, weights = go(embedded, state, memory, training)
+        return self.dropout(outputs, training=training), weights
 
     def _all_at_once(self, embedded, state, memory, training):
         hidden, _ = self.stack(embedded, state["recurrent"], training=training)
