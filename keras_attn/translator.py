@@ -12,7 +12,7 @@ from keras_attn import about, files
 from keras_attn.built_in import folder_of
 from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.ids import UNKNOWN
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
@@ -58,8 +58,7 @@ class Translator:
     ):
         _refuse_other_sizes(model, source_text, target_text)
         _refuse_unknown_replacement(replace_unknown, model)
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, but it must be 1 or more.")
+        refuse_no_count(batch_size=batch_size)
         self.model = model
         self.source_text = source_text
         self.target_text = target_text
@@ -289,8 +288,7 @@ def read_texts(folder):
 
 
 def _windows(elements, size):
-    if size < 1:
-        raise InputError(f"window is {size}, but it must be 1 or more.")
+    refuse_no_count(window=size)
     elements = iter(elements)
     while part := list(itertools.islice(elements, size)):
         yield part

@@ -44,6 +44,13 @@ def test_a_given_target_gets_what_its_steps_get(source, average):
     np.testing.assert_allclose(weights, stepwise[1], atol=1e-5)
 
 
+def test_an_ensemble_may_be_part_of_another(source):
+    model = bold_model()
+    alone, within = (GreedyDecoder(each, max_length=9)(source) for each in (model, Ensemble([Ensemble([model]), model])))
+    np.testing.assert_array_equal(alone.tokens, within.tokens)
+    np.testing.assert_allclose(alone.scores, within.scores, rtol=1e-4)
+
+
 @pytest.mark.parametrize("search", [GreedyDecoder, slow(BeamSearch)])
 def test_a_model_twice_is_the_model(source, search):
     model = bold_model()

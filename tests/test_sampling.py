@@ -113,6 +113,9 @@ def test_an_empty_source_has_an_empty_target(source):
         ({"top_p": 0}, "top_p is 0, but it must be above 0 and at most 1"),
         ({"top_p": 1.1}, "top_p is 1.1"),
         ({"count": 0}, "count is 0"),
+        ({"seed": -1}, "seed is -1, but it must be 0 or more"),
+        ({"seed": 1.0}, "seed is 1.0, but it must be a whole number"),
+        ({"seed": 2**31}, "seed is 2147483648, but it must be from 0"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(options, sentence):

@@ -31,7 +31,7 @@ class Ensemble:
         self.average = average
         self._refuse_other_vocabularies()
         for model in self.models:
-            if not model.built:
+            if not getattr(model, "built", True):
                 model.build()
 
     @property

@@ -9,7 +9,7 @@ from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.tokens import among, at_least_one_column, marked
-from keras_attn.errors import InputError
+from keras_attn.errors import refuse_no_count
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
 
@@ -39,8 +39,7 @@ class GreedyDecoder:
     """
 
     def __init__(self, model, max_length=256, shortlist=None):
-        if max_length < 1:
-            raise InputError(f"max_length is {max_length}, but it must be 1 or more.")
+        refuse_no_count(max_length=max_length)
         if not getattr(model, "built", True):
             model.build()
         self.model = model

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from keras_attn.decoding.search import Search
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.ids import PADDING
 
 
@@ -34,11 +34,11 @@ class Sampling(Search):
         super().__init__(model, width=count, count=count, **options)
         if not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature}, but it must be above 0 and finite.")
-        if top_k is not None and top_k < 1:
-            raise InputError(f"top_k is {top_k}, but it must be 1 or more.")
+        refuse_no_count(top_k=top_k)
+        refuse_no_count(0, seed=seed)
         if not 0 < top_p <= 1:
             raise InputError(f"top_p is {top_p}, but it must be above 0 and at most 1.")
-        if not 0 <= seed < 2**31:
+        if seed >= 2**31:
             raise InputError(f"seed is {seed}, but it must be from 0 to {2**31 - 1}.")
         self.temperature = temperature
         self.top_k = top_k

@@ -13,7 +13,7 @@ from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.targets import NEVER, Ended, as_hypotheses, best_so_far, no_targets, of_parents, written_on
 from keras_attn.decoding.tokens import at_least_one_column
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.ids import END, PADDING, START
 
 
@@ -272,9 +272,7 @@ def _apart(tensor, width):
 
 
 def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length):
-    for name, value in (("count", count), ("width", width), ("max_length", max_length)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but it must be 1 or more.")
+    refuse_no_count(count=count, width=width, max_length=max_length)
     if min_length > max_length:
         raise InputError(f"min_length is {min_length}, but max_length {max_length}; make it no more than that.")
     if count > width:

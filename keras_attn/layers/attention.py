@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.layers.alignments import ALIGNMENTS, Alignment, MonotonicAlignment
 from keras_attn.layers.heads import Heads
 from keras_attn.layers.memory import Memory
@@ -220,8 +220,7 @@ class Attention(keras.layers.Layer):
         return type(given).from_config(given.get_config())
 
     def _refuse_what_heads_cannot_do(self):
-        if self.heads < 1:
-            raise InputError(f"heads is {self.heads}, but it must be 1 or more.")
+        refuse_no_count(heads=self.heads)
         if self.heads == 1:
             return
         if not self.score.content_based:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.fused import forget_origin
 from keras_attn.ids import PADDING
 from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
@@ -272,9 +272,8 @@ def _refuse_other_inputs(inputs):
 
 
 def _refuse_what_does_not_fit(arguments):
-    for name, value in arguments.items():
-        if name.endswith(("size", "units", "layers")) and value is not None and value < 1:
-            raise InputError(f"{name} is {value}, but it must be 1 or more.")
+    kinds_of_sizes = ("size", "units", "layers")
+    refuse_no_count(**{name: value for name, value in arguments.items() if name.endswith(kinds_of_sizes)})
     sizes = arguments["source_vocabulary_size"], arguments["target_vocabulary_size"]
     if arguments["tied_embeddings"] and sizes[0] != sizes[1]:
         raise InputError(
