@@ -40,7 +40,7 @@ def _folder(files, data, name):
 
 
 def learned(config):
-    """Trains a model as the configuration says, but for the folder of a run.
+    """Trains a model as `train.py` does with this configuration, but for the folder of a run.
 
     Returns:
         The model after the last epoch, its two text processors, the `Split` of its pairs, and the history of the epochs.
@@ -50,7 +50,9 @@ def learned(config):
     from keras_attn.training.building import model_to_train
     from keras_attn.training.checkpoint import MovingAverages
     from keras_attn.training.preparing import batches_of, learn_texts, load_parts
+    from keras_attn.training.processor import prepare_processor
 
+    prepare_processor(config.precision)
     keras.utils.set_random_seed(config.seed)
     parts = load_parts(config)
     texts = learn_texts(config, parts.train)
