@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_attn import about, files
 from keras_attn.built_in import folder_of
+from keras_attn.cores import two_at_a_time
 from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
 from keras_attn.errors import InputError, refuse_no_count
@@ -31,7 +32,7 @@ class Translator:
     Args:
         model: `AttentionSeq2Seq`, or an `Ensemble`.
         source_text, target_text: the text processors whose ids the model was trained on.
-        batch_size: texts that are translated at a time.
+        batch_size: texts that are translated together; two batches are in work at a time.
         search: the class that looks for the target, `GreedyDecoder`, `BeamSearch` or `Sampling`.
         replace_unknown: what is written for an unknown token: `None`, nothing; `"copy"`, the source word that was looked
             at most; or a dictionary `{source word: target word}`, its entry there (nothing, if that is the empty string), or
@@ -156,12 +157,10 @@ class Translator:
         """What a function says of each row of some columns, in batches of texts of like length: little padding, and no
         batch waits for one long sentence."""
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        answers = [None] * len(texts)
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
-            for index, answer in zip(indices, of_batch(*([column[index] for index in indices] for column in columns))):
-                answers[index] = answer
-        return answers
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        of_rows = lambda rows: list(of_batch(*([column[row] for row in rows] for column in columns)))
+        answers = dict(zip(order, itertools.chain.from_iterable(two_at_a_time(of_rows, batches))))
+        return [answers[row] for row in range(len(texts))]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def _translate_tensor(self, texts):

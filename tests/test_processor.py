@@ -1,4 +1,3 @@
-import os
 import platform
 
 import pytest
@@ -10,44 +9,9 @@ from keras_attn.training import processor
 from keras_attn.training.processor import prepare_processor
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """What TensorFlow is told about threads; so far nothing."""
-    numbers = []
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
-    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", numbers.append)
-    return numbers
-
-
-@pytest.mark.parametrize("cores, threads", [(1, [1]), (2, [1]), (4, []), (None, [])])
-def test_few_cores_have_one_thread_an_operation(told, monkeypatch, cores, threads):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    prepare_processor("float32")
-    assert told == threads
-
-
-def test_what_the_user_said_about_threads_stands(told, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
-    prepare_processor("float32")
-    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
-    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 2)
-    prepare_processor("float32")
-    assert told == []
-
-
-def test_once_tensorflow_has_begun_it_goes_on_as_it_did(told, monkeypatch):
-    def refuse(_number):
-        raise RuntimeError("Intra op parallelism cannot be modified after initialization.")
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", refuse)
-    prepare_processor("float32")
-
-
 @pytest.mark.parametrize("rounds", [False, True])
-def test_rounding_that_does_not_happen_is_said(told, monkeypatch, capsys, rounds):
+def test_rounding_that_does_not_happen_is_said(monkeypatch, capsys, rounds):
+    monkeypatch.setattr(processor, "one_thread_an_operation", lambda: None)  # the tests beside this one have theirs
     monkeypatch.setattr(processor, "allow_bfloat16_products", lambda: rounds)
     prepare_processor("mixed_bfloat16")
     assert capsys.readouterr().err == ""

@@ -87,8 +87,10 @@ def translator_of(options, **more):
     """The translator of `add_models`, with options of its own."""
     if options.ensemble and len(options.models) < 2:
         raise InputError("--ensemble says how several models are averaged, but there is one; give --model again.")
+    from keras_attn.cores import one_thread_an_operation
     from keras_attn.translator import Translator
 
+    one_thread_an_operation()
     return Translator.load(options.models, average=options.ensemble or "probabilities", **more)
 
 

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_attn.cores import in_halves, leaves_a_core_idle
 from keras_attn.errors import InputError
 from keras_attn.fused import Origin, in_graph, trace_logits
-from keras_attn.halves import leaves_a_core_idle, side_by_side
 from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import Dense, part
 from keras_attn.layers.time import over_time
@@ -136,7 +136,7 @@ class Decoder(keras.layers.Layer):
         write = lambda *batch: self._write(*batch, training)
         # Position by position, there are enough operations at a time for two cores.
         if training and not self.feeds_back and leaves_a_core_idle():
-            outputs, weights = side_by_side(write, target, state, memory)
+            outputs, weights = in_halves(write, target, state, memory)
         else:
             outputs, weights = write(target, state, memory)
         logits = self._logits(outputs)

@@ -5,9 +5,8 @@ import ctypes
 import os
 import sys
 
+from keras_attn.cores import one_thread_an_operation
 from keras_attn.products import allow_bfloat16_products
-
-_FEW = 2
 
 # What glibc's `mallopt` is told: the name of each setting in the environment, its number in malloc.h, and the value.
 _MALLOC = {
@@ -20,7 +19,7 @@ _MALLOC = {
 def prepare_processor(precision):
     """Tells how many threads an operation shall have, that freed memory is kept, and whether products may round, see
     `TrainingConfig`."""
-    _one_thread_an_operation()
+    one_thread_an_operation()
     _keep_freed_memory()
     if precision == "bfloat16_products" and not allow_bfloat16_products():
         print(
@@ -28,23 +27,6 @@ def prepare_processor(precision):
             "multiplied matrices before.",
             file=sys.stderr,
         )
-
-
-def _one_thread_an_operation():
-    """On one or two cores, lets operations run side by side instead of each on all cores, if none has run yet.
-
-    A recurrent model consists of thousands of operations that take some microseconds each. To wake another thread takes as
-    long, so that the cores do more when each follows a thread of its own: the encoder's two directions, or two pieces of
-    the softmax. What the user has said about threads stands.
-    """
-    import tensorflow as tf
-
-    told = os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads()
-    cores = os.cpu_count()
-    if told or cores is None or cores > _FEW:
-        return
-    with contextlib.suppress(RuntimeError):  # TensorFlow has begun already, and goes on as it did
-        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _keep_freed_memory():

@@ -1,3 +1,5 @@
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import tensorflow as tf
 from helpers import disturb_weights
 
 from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy
-from keras_attn.halves import leaves_a_core_idle, side_by_side
+from keras_attn.cores import in_halves, leaves_a_core_idle, one_thread_an_operation, two_at_a_time
 from keras_attn.layers import decoder as decoder_module
 
 SOURCE = np.array([[5, 6, 7, 3], [8, 3, 0, 0], [9, 4, 3, 0], [3, 0, 0, 0], [6, 6, 3, 0]], "int32")
@@ -15,10 +17,20 @@ ANY_NUMBER_OF_ROWS = [tf.TensorSpec([None, None], tf.int32)] * 3
 
 
 @pytest.fixture
-def one_thread(monkeypatch):
+def told(monkeypatch):
+    """What TensorFlow is told about threads; so far nothing."""
+    numbers = []
+    for kind in ("intra", "inter"):
+        monkeypatch.delenv(f"TF_NUM_{kind.upper()}OP_THREADS", raising=False)
+        monkeypatch.setattr(tf.config.threading, f"get_{kind}_op_parallelism_threads", lambda: 0)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", numbers.append)
+    return numbers
+
+
+@pytest.fixture
+def one_thread(told, monkeypatch):
     """Operations have one thread each, and two cores to run on."""
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
-    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 
 
@@ -29,9 +41,9 @@ def batches_in_halves(monkeypatch):
 
     def noted(function, *batch):
         split.append(len(tf.nest.flatten(batch)))
-        return side_by_side(function, *batch)
+        return in_halves(function, *batch)
 
-    monkeypatch.setattr(decoder_module, "side_by_side", noted)
+    monkeypatch.setattr(decoder_module, "in_halves", noted)
     return split
 
 
@@ -57,7 +69,7 @@ def test_halves_give_what_the_whole_gives(rows, known):
     def of(numbers):
         with tf.GradientTape() as tape:
             tape.watch(numbers)
-            found = side_by_side(
+            found = in_halves(
                 lambda left, right: {"sum": left + right["half"], "rows": right["whole"]},
                 numbers,
                 {"half": numbers / 2, "whole": numbers[:, 0]},
@@ -141,20 +153,74 @@ def test_the_same_seed_gives_the_same_run_in_halves(one_thread, batches_in_halve
 @pytest.mark.parametrize(
     ("each", "at_a_time", "cores", "idle"),
     [
-        ("1", "", 2, True),
-        ("1", "2", 2, True),
-        ("1", "1", 2, False),
-        ("2", "", 2, False),
-        ("", "", 2, False),
-        ("1", "", 1, False),
+        (1, None, 2, True),
+        (1, 2, 2, True),
+        (1, 1, 2, False),
+        (2, None, 2, False),
+        (None, None, 2, False),
+        (1, None, 1, False),
     ],
 )
-def test_a_core_is_idle_where_operations_have_one_thread_and_several_may_run(monkeypatch, each, at_a_time, cores, idle):
-    for name, value in (("INTRAOP", each), ("INTEROP", at_a_time)):
-        monkeypatch.setenv(f"TF_NUM_{name}_THREADS", value) if value else monkeypatch.delenv(
-            f"TF_NUM_{name}_THREADS", raising=False
-        )
+def test_a_core_is_idle_where_operations_have_one_thread_and_several_may_run(
+    told, monkeypatch, each, at_a_time, cores, idle
+):
+    for name, threads in (("INTRAOP", each), ("INTEROP", at_a_time)):
+        if threads:
+            monkeypatch.setenv(f"TF_NUM_{name}_THREADS", str(threads))
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     with tf.Graph().as_default():
         assert leaves_a_core_idle() is idle
     assert not leaves_a_core_idle()
+
+
+def test_two_batches_are_in_work_at_a_time_and_come_in_order():
+    both_are_here = threading.Barrier(2, timeout=60)
+
+    def noted(number):
+        both_are_here.wait()  # for ever, were there no other
+        return -number
+
+    assert two_at_a_time(noted, [3, 1, 4, 1]) == [-3, -1, -4, -1]
+
+
+def test_one_batch_is_in_work_where_it_was_asked_for():
+    assert two_at_a_time(lambda _: threading.current_thread(), [1]) == [threading.current_thread()]
+    assert two_at_a_time(print, []) == []
+
+
+def test_an_error_in_one_batch_ends_the_others():
+    begun = []
+
+    def failing(number):
+        begun.append(number)
+        raise ValueError(f"batch {number}")
+
+    with pytest.raises(ValueError, match="batch 0"):
+        two_at_a_time(failing, range(1000))
+    assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("cores, threads", [(1, [1]), (2, [1]), (4, []), (None, [])])
+def test_few_cores_have_one_thread_an_operation(told, monkeypatch, cores, threads):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    one_thread_an_operation()
+    assert told == threads
+
+
+def test_what_the_user_said_about_threads_stands(told, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
+    one_thread_an_operation()
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 2)
+    one_thread_an_operation()
+    assert told == []
+
+
+def test_once_tensorflow_has_begun_it_goes_on_as_it_did(told, monkeypatch):
+    def refuse(_number):
+        raise RuntimeError("Intra op parallelism cannot be modified after initialization.")
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", refuse)
+    one_thread_an_operation()
