@@ -49,12 +49,17 @@ def limit(options):
     return LIMIT if options["trained"] else options["length"]
 
 
-def measurement(options, searches):
+def one_after_the_other(search, batches):
+    return [search(batch) for batch in batches]
+
+
+def measurement(options, searches, go_through=one_after_the_other):
     """What a rival gives to `serve`.
 
     Args:
         options: a dictionary.
         searches: from the name of a search to a function from source ids to output ids, both NumPy arrays.
+        go_through: what takes such a function to all batches.
     """
     batches = source_batches(options)
     for search in searches.values():
@@ -63,7 +68,7 @@ def measurement(options, searches):
 
     def measured(search):
         started = time.perf_counter()
-        outputs = [search(batch) for batch in batches]
+        outputs = go_through(search, batches)
         seconds = time.perf_counter() - started
         sentences, tokens = sum(map(len, batches)), sum(map(count_tokens, outputs))
         return {

@@ -20,9 +20,11 @@ from keras_attn.ids import PADDING
 from keras_attn.products import product
 from keras_attn.replicas import one_replica
 
-# How many logits a chunk has, 8 MiB in float32, and how many chunks are in work at a time.
-_LOGITS_AT_A_TIME = 2**21
+# How many logits a chunk has, 20 MB in float32, and how many chunks are in work at a time.
+_LOGITS_AT_A_TIME = 5_000_000
 _CHUNKS_AT_A_TIME = 2
+# How many logits stay in a core's own cache, 2 MB in float32.
+_LOGITS_IN_CACHE = 500_000
 # Products of fewer rows than this take longer to fetch the matrix than to multiply.
 _LEAST_TOKENS = 64
 
@@ -81,9 +83,7 @@ class _Softmax(NamedTuple):
         return self._replace(matrix=tf.cast(self.matrix, dtype), bias=tf.cast(self.bias, dtype))
 
     def logits(self, vectors):
-        import tensorflow as tf
-
-        return tf.cast(product(vectors, self.matrix, transpose_right=self.is_embedding) + self.bias, tf.float32)
+        return product(vectors, self.matrix, transpose_right=self.is_embedding) + self.bias
 
     def by_vectors(self, by_logits):
         return product(by_logits, self.matrix, transpose_right=not self.is_embedding)
@@ -196,32 +196,62 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     import tensorflow as tf
 
     most = max(_LEAST_TOKENS, _LOGITS_AT_A_TIME // softmax.vocabulary_size)
-    # None is in work alone at the end. And an array of no chunks could not be put together.
-    count = _CHUNKS_AT_A_TIME * tf.maximum(1, _rounded_up(tf.shape(tokens)[0], _CHUNKS_AT_A_TIME * most))
-    size = _rounded_up(tf.shape(tokens)[0], count)
-    kinds = [tf.float32, tf.float32, *([tf.float32, vectors.dtype] if with_gradients else [])]
-    arrays = [tf.TensorArray(kind, count, infer_shape=False) for kind in kinds]
-    nothing = [tf.zeros([softmax.vocabulary_size, softmax.units]), tf.zeros_like(softmax.bias)]
-    sums = [tf.constant(0.0), *(nothing if with_gradients else [])]
-    if label_smoothing:
-        by_tokens_alike, alike = _shared_by_all_tokens(softmax, vectors, weights, label_smoothing)
-        sums = [old + new for old, new in zip(sums, alike)]  # without gradients, the first alone
-    softmax = softmax.in_type(vectors.dtype)
+    # None is in work alone at the end.
+    count = _CHUNKS_AT_A_TIME * _rounded_up(tf.shape(tokens)[0], _CHUNKS_AT_A_TIME * most)
+    rounded = softmax.in_type(vectors.dtype)
 
-    def one_chunk(index, arrays, sums):
-        part = slice(index * size, (index + 1) * size)
-        of_tokens, of_all = _chunk(softmax, vectors[part], tokens[part], weights[part], label_smoothing, with_gradients)
+    def of_chunk(part):
+        logits = rounded.logits(vectors[part])
+        of_tokens, by_bias = _of_logits(logits, tokens[part], weights[part], label_smoothing, with_gradients)
+        if not with_gradients:
+            return of_tokens, []
+        *of_tokens, by_logits = of_tokens
+        # Products are with probabilities that have no weight yet: to give it to the vectors takes less time.
+        scale = tf.cast(weights[part], vectors.dtype)[:, None]
+        by_vectors = scale * rounded.by_vectors(by_logits)
+        return [*of_tokens, by_vectors], [rounded.by_rows(scale * vectors[part], by_logits), *by_bias]
+
+    scalar = tf.TensorSpec([None], tf.float32)
+    specs = [scalar] * 3 + [tf.TensorSpec([None, softmax.units], vectors.dtype)] * with_gradients
+    sums = [tf.zeros([softmax.vocabulary_size, softmax.units]), tf.zeros_like(softmax.bias)] * with_gradients
+    if label_smoothing:
+        of_tokens_alike, alike = _shared_by_all_tokens(softmax, vectors, weights, label_smoothing)
+        sums = [old + new for old, new in zip(sums, alike)]
+    (losses, right, *by), sums = _part_by_part(of_chunk, tokens, count, specs, sums, _CHUNKS_AT_A_TIME)
+    if label_smoothing:
+        by = [each + alike for each, alike in zip(by, of_tokens_alike)]
+    return tf.reduce_sum(weights * by[0]), losses, right, *([*by, *sums] if with_gradients else [])
+
+
+def _part_by_part(of_part, tokens, count, specs, sums, at_a_time=1):
+    """Goes through all tokens in so many parts (one at least) of one size.
+
+    Args:
+        of_part: `of_part(slice) -> list of what there is of each token, list of what is summed`.
+        tokens: `(tokens,)`.
+        count: how many parts.
+        specs: of the former, a list of `tf.TensorSpec`s.
+        sums: what the latter are added to.
+        at_a_time: how many parts may be in work.
+
+    Returns:
+        The same two lists for all tokens.
+    """
+    import tensorflow as tf
+
+    count = tf.maximum(count, 1)  # an array of no parts could not be put together
+    size = _rounded_up(tf.shape(tokens)[0], count)
+    arrays = [tf.TensorArray(each.dtype, count, infer_shape=False, element_shape=each.shape) for each in specs]
+
+    def one_part(index, arrays, sums):
+        of_tokens, of_all = of_part(slice(index * size, (index + 1) * size))
         arrays = [array.write(index, each) for array, each in zip(arrays, of_tokens, strict=True)]
         return index + 1, arrays, [old + new for old, new in zip(sums, of_all, strict=True)]
 
     _, arrays, sums = tf.while_loop(
-        lambda index, *_: index < count, one_chunk, (0, arrays, sums), parallel_iterations=_CHUNKS_AT_A_TIME
+        lambda index, *_: index < count, one_part, (0, arrays, sums), parallel_iterations=at_a_time
     )
-    losses, right, *by_tokens = (array.concat() for array in arrays)
-    if label_smoothing:
-        by_tokens = [by + alike for by, alike in zip(by_tokens, by_tokens_alike)]
-    total, *by_rows_and_bias = sums
-    return total, losses, right, *by_tokens, *by_rows_and_bias
+    return [array.concat() for array in arrays], sums
 
 
 def _rounded_up(number, divisor):
@@ -229,13 +259,13 @@ def _rounded_up(number, divisor):
 
 
 def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
-    """The sum of `-weight × ε × mean of the logits`: what label smoothing gives to all tokens of the vocabulary alike.
+    """What label smoothing gives to all tokens of the vocabulary alike: to the loss, `-ε × mean of the logits`.
 
     It takes no pass over the logits, since their mean is the product with the mean of the matrix.
 
     Returns:
-        Its gradients by weights and vectors; and the sum itself, with what its gradients by the matrix's row and by the bias
-        are for each token of the vocabulary.
+        That, which is also the gradient of the weighted sum by weights, and the one by vectors; and what those by the
+        matrix's row and by the bias are for each token of the vocabulary.
     """
     import tensorflow as tf
 
@@ -243,26 +273,38 @@ def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
     shares = -label_smoothing * weights
     mean_vector = tf.reduce_mean(softmax.matrix, axis=0 if softmax.is_embedding else 1)
     mean_logits = tf.linalg.matvec(wide, mean_vector) + tf.reduce_mean(softmax.bias)
-    total = tf.tensordot(shares, mean_logits, 1)
     by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
     by_row = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
     by_bias = tf.reduce_sum(shares) / softmax.vocabulary_size
-    return (-label_smoothing * mean_logits, by_vectors), (total, by_row, by_bias)
+    return (-label_smoothing * mean_logits, by_vectors), (by_row, by_bias)
 
 
-def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
-    """What there is of each token (loss, right, gradients by its weight and vector), and what is summed (weighted loss,
-    gradients by rows of the matrix and by bias).
+def _of_logits(logits, tokens, weights, label_smoothing, with_gradients):
+    """What logits `(tokens, vocabulary_size)` say of each token: its loss, whether it is right, the gradient of the weighted
+    sum by its weight, and `with_gradients` the one by its logits, but for the weight; and in another list, what is summed:
+    the gradient by the bias.
 
-    Each pass over the logits takes as long as a good part of their product. So weights are multiplied with the vectors,
-    which are shorter. Of label smoothing, only what it takes from the right token is in here, see
-    `_shared_by_all_tokens`.
+    Each pass over the logits takes as long as a good part of their product. So all passes go over a few rows, which are still
+    in the cache from one to the next, before they go over others.
     """
+    import tensorflow as tf
+
+    vocabulary_size = logits.shape[1]
+    count = _rounded_up(tf.shape(tokens)[0], max(1, _LOGITS_IN_CACHE // vocabulary_size))
+    of_rows = lambda part: _of_rows(logits[part], tokens[part], weights[part], label_smoothing, with_gradients)
+    scalar = tf.TensorSpec([None], tf.float32)
+    specs = [scalar] * 3 + [tf.TensorSpec([None, vocabulary_size], logits.dtype)] * with_gradients
+    return _part_by_part(of_rows, tokens, count, specs, [tf.zeros([vocabulary_size])] * with_gradients)
+
+
+def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
+    """The same for a few rows. Of label smoothing, only what it takes from the right token is in here, see
+    `_shared_by_all_tokens`."""
     import tensorflow as tf
 
     from keras_attn.blocks import best_token, in_blocks
 
-    logits = softmax.logits(vectors)
+    kind, logits = logits.dtype, tf.cast(logits, tf.float32)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     probabilities = tf.nn.softmax(logits)
@@ -271,14 +313,9 @@ def _chunk(softmax, vectors, tokens, weights, label_smoothing, with_gradients):
     # The probability of the best token is never too small for its logarithm to be taken, as that of the right one may be.
     losses = highest - tf.math.log(tf.gather(probabilities, best, batch_dims=1)) - of_tokens
     right = tf.cast(tf.equal(best, tokens), tf.float32)
-    by_weights = losses + label_smoothing * of_tokens
-    total = tf.reduce_sum(weights * by_weights)
+    found = [losses, right, losses + label_smoothing * of_tokens]
     if not with_gradients:
-        return (losses, right), (total,)
+        return found, []
     by_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.fill(tf.shape(tokens), 1 - label_smoothing))
     by_bias = tf.linalg.matvec(by_logits, weights, transpose_a=True)
-    by_logits = tf.cast(by_logits, vectors.dtype)
-    weights = tf.cast(weights, vectors.dtype)[:, None]
-    by_vectors = weights * softmax.by_vectors(by_logits)
-    by_rows = softmax.by_rows(weights * vectors, by_logits)
-    return (losses, right, by_weights, by_vectors), (total, by_rows, by_bias)
+    return [*found, tf.cast(by_logits, kind)], [by_bias]

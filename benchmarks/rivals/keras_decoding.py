@@ -13,8 +13,10 @@ from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, BeamSearch, FusedAdam, GreedyDecoder, MaskedCrossEntropy
+    from keras_attn.cores import one_thread_an_operation
     from keras_attn.products import allow_bfloat16_products
 
+    one_thread_an_operation()  # as the commands do
     if options.get("precision") == "bfloat16_products":
         allow_bfloat16_products()
     model = AttentionSeq2Seq(options["vocabulary"], options["vocabulary"], units=options["units"])
@@ -128,7 +130,12 @@ RIVALS = {"ours": ours, "stock-keras": stock_keras}
 
 def prepare(options):
     keras.utils.set_random_seed(options["seed"])
-    return measurement(options, RIVALS[options["rival"]](options))
+    searches = RIVALS[options["rival"]](options)
+    if options["rival"] != "ours":
+        return measurement(options, searches)
+    from keras_attn.cores import two_at_a_time
+
+    return measurement(options, searches, two_at_a_time)  # as `Translator` does
 
 
 if __name__ == "__main__":
