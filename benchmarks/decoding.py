@@ -5,8 +5,9 @@
 All have a bidirectional GRU that reads, a GRU that writes, attention in between, and the same sizes. They decode the same
 sentences, the 1,000 of Multi30k's test set of 2016 where it is there and made-up ones otherwise, in the same batches of
 like length, greedily and, where they can, with a beam of five; each in a process of its own, in turn and several times
-over. Ids go in and ids come out. Reported are sentences a second: median, lowest and highest of the rounds; output tokens,
-each sentence's end token included; and each rival's median divided by ours, within the same search.
+over. Ours has two batches in work at a time, as a `Translator` does. Ids go in and ids come out. Reported are sentences a
+second: median, lowest and highest of the rounds; output tokens, each sentence's end token included; and each rival's median
+divided by ours, within the same search.
 
 The weights are random, and nobody may write the end token, so that every output has --length tokens; Keras's models do not
 write padding or the start token either, as if they had been trained. That is the same work for all, but not what happens in
