@@ -316,6 +316,7 @@ def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
     found = [losses, right, losses + label_smoothing * of_tokens]
     if not with_gradients:
         return found, []
-    by_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.fill(tf.shape(tokens), 1 - label_smoothing))
+    with tf.control_dependencies([losses]):  # the last to read the probabilities writes where they are
+        by_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.fill(tf.shape(tokens), 1 - label_smoothing))
     by_bias = tf.linalg.matvec(by_logits, weights, transpose_a=True)
     return [*found, tf.cast(by_logits, kind)], [by_bias]
