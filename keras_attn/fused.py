@@ -2,8 +2,9 @@
 
 The logits are by far the largest thing in training: a number for each target position and each token of the vocabulary,
 padding included, then as many probabilities, and as many gradients. A loss needs none of them for longer than it takes to
-add them up. Here a few hundred real tokens at a time go from the decoder's vectors to their losses and straight on to the
-gradients, in a chunk of memory that the processor's cache can hold.
+add them up. Here a few hundred real tokens at a time, a chunk, go from the decoder's vectors to their losses and straight on
+to the gradients. Products are of a whole chunk; all that lies between them goes over a few rows at a time, which stay in the
+processor's cache meanwhile.
 
 `trace_logits` notes where logits come from, and a loss or metric that finds the note need not look at them. TensorFlow
 then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always; only a gradient
