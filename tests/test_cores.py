@@ -3,8 +3,9 @@ import threading
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from helpers import disturb_weights
+
+tf = pytest.importorskip("tensorflow")
 
 from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy
 from keras_attn.cores import in_halves, leaves_a_core_idle, one_thread_an_operation, two_at_a_time
