@@ -6,7 +6,8 @@ A sentence of 12 words goes through each SavedModel again and again, in a proces
 and warm. Every round starts a process for each, in turn. All write 12 tokens, with random weights and the same sizes:
 
 - ours: text in; the translation, its tokens, their scores and the attention weights out (`serving_default`);
-- ours-shortlist: the same over a shortlist of made-up candidates, as many as learned ones would be;
+- ours-bfloat16: the same with a model altogether in bfloat16, as `--precision bfloat16` has it;
+- ours-shortlist: the same as ours over a shortlist of made-up candidates, as many as learned ones would be;
 - ours-attend: text and target in, attention weights out (`attend`);
 - tutorial: text in, text out, by a `tf.function` that calls Keras's own layers for one token after the other.
 
@@ -33,12 +34,13 @@ WORDS = 12
 # Name: the SavedModel, its signature, and what that gets.
 RIVALS = {
     "ours": ("ours", "serving_default", ("texts",)),
+    "ours-bfloat16": ("ours-bfloat16", "serving_default", ("texts",)),
     "ours-shortlist": ("ours-shortlist", "serving_default", ("texts",)),
     "ours-attend": ("ours", "attend", ("texts", "targets")),
     "tutorial": ("tutorial", "serving_default", ("texts",)),
 }
 
-LEFT_OUT_IN_A_HURRY = {"ours-shortlist"}
+LEFT_OUT_IN_A_HURRY = {"ours-bfloat16", "ours-shortlist"}
 
 IMPORT = """
 import time

@@ -11,10 +11,10 @@ _SIZES = (16, 256)
 
 
 class Blocks(NamedTuple):
-    """Logits `(..., vocabulary_size)`, of which the last block may be filled up with `-inf`.
+    """Logits `(..., vocabulary_size)` of any type, of which the last block may be filled up with `-inf`.
 
     Fields:
-        logits: float32 `(..., blocks, size)`.
+        logits: `(..., blocks, size)`.
         highest: float32 `(..., blocks)`, the highest of each.
         vocabulary_size: how many tokens there are.
     """
@@ -25,14 +25,15 @@ class Blocks(NamedTuple):
 
 
 def in_blocks(logits):
-    """The `Blocks` of logits `(..., vocabulary_size)`."""
+    """The `Blocks` of logits `(..., vocabulary_size)` of any type."""
     size = _block_size(logits.shape[-1])
     *leading, vocabulary_size = sizes(logits)
     missing = -vocabulary_size % size
     if logits.shape[-1] is None or missing:
         logits = tf.pad(logits, [*[[0, 0]] * len(leading), [0, missing]], constant_values=float("-inf"))
     blocks = tf.reshape(logits, [*leading, (vocabulary_size + missing) // size, size])
-    return Blocks(blocks, tf.reduce_max(blocks, axis=-1), vocabulary_size)
+    # The highest of bfloat16 are found faster in float32. But of all logits no more than these are needed in it.
+    return Blocks(blocks, tf.reduce_max(tf.cast(blocks, tf.float32), axis=-1), vocabulary_size)
 
 
 def best_token(blocks):
@@ -44,14 +45,14 @@ def best_token(blocks):
 
 
 def most_probable(logits, blocks):
-    """The largest logit, and its log-probability: float32 `(..., vocabulary_size)` to two `(...)`.
+    """The largest logit, and its log-probability: `(..., vocabulary_size)` of any type to two float32 `(...)`.
 
     With them, `(logit - largest) + log-probability` is that of any other token. TensorFlow's softmax is several times as
     fast as its log-softmax and its log-sum-exp, and the largest probability is never near zero.
     """
     best = best_token(blocks)
     probability = tf.gather(tf.nn.softmax(logits), best, batch_dims=best.shape.rank)
-    return tf.reduce_max(blocks.highest, axis=-1), tf.math.log(probability)
+    return tf.reduce_max(blocks.highest, axis=-1), tf.math.log(tf.cast(probability, tf.float32))
 
 
 def best_continuations(totals, blocks):
@@ -73,7 +74,7 @@ def best_continuations(totals, blocks):
     # In the order of the vocabulary, which decides between equals.
     chosen = tf.sort(tf.math.top_k(highest, width).indices, axis=1)
     candidates = tf.gather(tf.reshape(blocks.logits, [-1, width * count, size]), chosen, batch_dims=1)
-    candidates += tf.gather(totals, chosen // count, batch_dims=1)[:, :, None]
+    candidates = tf.cast(candidates, tf.float32) + tf.gather(totals, chosen // count, batch_dims=1)[:, :, None]
     _, best = tf.math.top_k(tf.reshape(candidates, [-1, width * size]), width)
     block, within = tf.gather(chosen, best // size, batch_dims=1), best % size
     tokens = block % count * size + within

@@ -15,6 +15,7 @@ from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
 from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.ids import UNKNOWN
+from keras_attn.models.precision import in_precision
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
@@ -231,21 +232,26 @@ class Translator:
             self.model.save(path)
 
     @classmethod
-    def load(cls, folders, average="probabilities", **options):
+    def load(cls, folders, average="probabilities", precision=None, **options):
         """Reads what `save` wrote.
 
         Args:
             folders: a folder, or a list of folders whose models are to translate together; `"dates"`, where there is no
                 folder of that name, is a small model that comes with the package.
             average: how an ensemble's models are averaged, see `Ensemble`.
+            precision: what a model computes in and keeps its weights in, `"float32"` or `"bfloat16"`, which is faster where
+                the processor has products of bfloat16, and rounds; `None`, as it was saved.
             **options: those of the class.
 
         Raises:
-            InputError: a file is missing, not whole or of another version, or the models' vocabularies differ.
+            InputError: a file is missing, not whole or of another version, the models' vocabularies differ, or the
+                precision is unknown.
         """
         folders = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
         if not folders:
             raise InputError("There is no folder to load a model from; give one at least.")
+        if precision not in (None, "float32", "bfloat16"):
+            raise InputError(f"precision is {precision!r}, but only 'float32' and 'bfloat16' are known.")
         models, texts = zip(*(read_folder(folder) for folder in folders))
         for folder, other in zip(folders[1:], texts[1:]):
             if different := first_different_side(texts[0], other):
@@ -254,6 +260,8 @@ class Translator:
                     f"The models of an ensemble share their vocabularies, but on the {side} side of {folders[0]} and "
                     f"{folder}, {difference}; take models that were trained on the same text processors."
                 )
+        if precision:
+            models = [in_precision(model, precision) for model in models]
         return cls(models[0] if len(models) == 1 else Ensemble(models, average), *texts[0], **options)
 
     def export(self, folder, **about):

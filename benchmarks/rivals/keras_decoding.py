@@ -14,6 +14,7 @@ from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to
 def ours(options):
     from keras_attn import AttentionSeq2Seq, BeamSearch, FusedAdam, GreedyDecoder, MaskedCrossEntropy
     from keras_attn.cores import one_thread_an_operation
+    from keras_attn.models.precision import in_precision
     from keras_attn.products import allow_bfloat16_products
 
     one_thread_an_operation()  # as the commands do
@@ -26,6 +27,8 @@ def ours(options):
         model.train_on_batch({"source": source, "target": target}, labels)
     if not options["trained"]:
         _never_end(model.decoder.logits)
+    if options.get("precision") == "bfloat16":
+        model = in_precision(model, "bfloat16")
     alike = {"max_length": limit(options), "shortlist": _shortlist(options) if options.get("shortlist") else None}
     greedy = GreedyDecoder(model, **alike)
     beam = BeamSearch(model, width=WIDTH, length_penalty=LENGTH_PENALTY, **alike)

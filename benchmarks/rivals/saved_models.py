@@ -15,12 +15,15 @@ from benchmarks.latency import words
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, Translator
+    from keras_attn.models.precision import in_precision
     from keras_attn.text import WordProcessor
 
     text = WordProcessor(words(options["vocabulary"]))
     model = AttentionSeq2Seq(text.vocabulary_size, text.vocabulary_size, units=options["units"])
     model.build()
     _only_words(model.decoder.logits)
+    if options["rival"] == "ours-bfloat16":
+        model = in_precision(model, "bfloat16")
     shortlist = _shortlist(text) if options["rival"] == "ours-shortlist" else None
     Translator(model, text, text, max_length=options["length"], shortlist=shortlist).export(options["folder"])
 
@@ -88,7 +91,7 @@ def tutorial(options):
 def prepare(options):
     """Writes one; there is nothing to measure afterwards."""
     keras.utils.set_random_seed(options["seed"])
-    {"ours": ours, "ours-shortlist": ours, "tutorial": tutorial}[options["rival"]](options)
+    (tutorial if options["rival"] == "tutorial" else ours)(options)
 
 
 if __name__ == "__main__":

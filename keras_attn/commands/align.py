@@ -9,6 +9,7 @@ from keras_attn.commands.common import (
     add_pairs,
     output_of,
     pairs_of,
+    precision_of,
     prints,
     progress,
     translator_of,
@@ -54,7 +55,8 @@ def run(options):
     from keras_attn.aligning import align
     from keras_attn.translator import Translator
 
-    reverse = Translator.load(options.reverse_model, batch_size=options.batch_size) if options.reverse_model else None
+    alike = {"batch_size": options.batch_size, "precision": precision_of(options)}
+    reverse = Translator.load(options.reverse_model, **alike) if options.reverse_model else None
     alignments = align(translator, pairs, reverse, options.symmetrize or "grow-diag-final-and", options.level)
     with output as file:
         for alignment in progress(alignments, not prints(options), answered=options.tsv or options.source):

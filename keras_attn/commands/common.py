@@ -21,7 +21,7 @@ def add_models(command, required=True, together=True):
     if together:
         help += "; given several times, the models translate together"
     command.add_argument("--model", dest="models", metavar="FOLDER", action="append", required=required, help=help)
-    command.set_defaults(ensemble=None)
+    command.set_defaults(ensemble=None, precision=None)
     if not together:
         return
     command.add_argument(
@@ -29,6 +29,12 @@ def add_models(command, required=True, together=True):
         metavar="AVERAGE",
         choices=("probabilities", "logarithms"),
         help="what several models average, probabilities or logarithms (default: probabilities)",
+    )
+    command.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16_products", "bfloat16"),
+        help="what models compute in: bfloat16 rounds all values and the weights; bfloat16_products only what is "
+        "multiplied, on processors with AMX (default: as it was saved)",
     )
 
 
@@ -88,10 +94,19 @@ def translator_of(options, **more):
     if options.ensemble and len(options.models) < 2:
         raise InputError("--ensemble says how several models are averaged, but there is one; give --model again.")
     from keras_attn.cores import one_thread_an_operation
+    from keras_attn.training.processor import let_products_round
     from keras_attn.translator import Translator
 
     one_thread_an_operation()
-    return Translator.load(options.models, average=options.ensemble or "probabilities", **more)
+    if options.precision == "bfloat16_products":
+        let_products_round()
+    average = options.ensemble or "probabilities"
+    return Translator.load(options.models, average=average, precision=precision_of(options), **more)
+
+
+def precision_of(options):
+    """The precision of models, which is not asked about products: all of a process round, or none."""
+    return None if options.precision == "bfloat16_products" else options.precision
 
 
 def as_json(translation, **more):

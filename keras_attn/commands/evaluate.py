@@ -71,7 +71,7 @@ def run(options):
         raise InputError("The outputs come from --model or from --outputs; give one of the two.")
     if options.outputs:
         refuse_search(options, "--outputs are there already")
-        refuse_without(options, "--model", ["ensemble", "held_out"], there=False)
+        refuse_without(options, "--model", ["ensemble", "held_out", "precision"], there=False)
     if options.samples < 1:
         raise InputError(f"--samples is {options.samples}, but it must be 1 or more.")
     refuse_no_picture(options.plot)
@@ -123,8 +123,7 @@ def _translated(options, sources):
     translator = translator_of(options, batch_size=options.batch_size, **search)
     translations = [hypotheses[0] for hypotheses in progress(translator.stream(sources), answered=sources)]
     origin = {"models": options.models, **_numbers_and_names(search)}
-    if options.shortlist:
-        origin["shortlist"] = options.shortlist
+    origin |= {name: given for name in ("shortlist", "precision") if (given := getattr(options, name))}
     texts = [translation.text for translation in translations]
     lengths = [len(translation.source_tokens) - 1 for translation in translations]
     preset = "strings" if translator.target_text.unit == "characters" else "text"

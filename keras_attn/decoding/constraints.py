@@ -59,7 +59,6 @@ class Constraints:
         Args:
             written: int32 `(batch, width, steps)`, the tokens so far, 0 after them.
         """
-        logits = tf.cast(logits, tf.float32)
         if self.repetition_penalty == 1:
             return logits
         log_probabilities = log_probabilities_of(logits)

@@ -63,11 +63,10 @@ class GreedyDecoder:
 
         def step(time, rows, kept, written):
             logits, state, weights = writer.step(kept.tokens, kept.state, kept.memory)
-            logits = tf.cast(logits, tf.float32)
             blocks = in_blocks(logits)
             tokens = _best_that_may_be(best_token(blocks), logits)
             largest, gain = most_probable(logits, blocks)
-            gains = (tf.gather(logits, tokens, batch_dims=1) - largest) + gain
+            gains = (tf.cast(tf.gather(logits, tokens, batch_dims=1), tf.float32) - largest) + gain
             given = _Outputs(
                 tf.where(kept.finished, PADDING, tokens),
                 tf.where(kept.finished, 0.0, gains),
@@ -88,7 +87,7 @@ def _best_that_may_be(tokens, logits):
     """The best tokens `(rows,)`, or those that are the best after them, where one must never be written."""
 
     def others():
-        rest = tf.where(marked(NEVER_WRITTEN, logits), float("-inf"), logits)
+        rest = tf.where(marked(NEVER_WRITTEN, logits), float("-inf"), tf.cast(logits, tf.float32))
         return tf.argmax(rest, axis=1, output_type=tf.int32)
 
     # To take them away is a pass over all logits, and they are hardly ever the best.

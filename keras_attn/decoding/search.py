@@ -110,7 +110,7 @@ class Search:
 
         Args:
             totals: as `continued` gets it.
-            logits: float32 `(batch, width, vocabulary_size)`, of the next token.
+            logits: `(batch, width, vocabulary_size)` of any type, of the next token.
             blocks: the same, see `in_blocks`.
             time: how many tokens there are.
             kept: `_Kept`.
@@ -119,7 +119,7 @@ class Search:
             `parents` and `tokens`, as `continued` returns them, and the tokens' logits, float32 `(batch, width)`, `-inf`
             where the constraints forbid all.
         """
-        allowed = self.constraints.allowed(logits, kept.beam.tokens, time, kept.prefix)
+        allowed = self.constraints.allowed(tf.cast(logits, tf.float32), kept.beam.tokens, time, kept.prefix)
         random = tf.nest.map_structure(lambda numbers: numbers[:, time], kept.random)
         parents, tokens = self.continued(totals, allowed, random)
         return parents, tokens, logits_of(tokens, allowed, parents)
@@ -250,10 +250,10 @@ class _Kept(NamedTuple):
 
 
 def logits_of(tokens, logits, parents):
-    """Those of the tokens `(batch, width)` that continue the parents `(batch, width)`."""
+    """Those of the tokens `(batch, width)` that continue the parents `(batch, width)`, in float32."""
     batch, width, vocabulary_size = sizes(logits)
     side_by_side = tf.reshape(logits, [batch, width * vocabulary_size])
-    return tf.gather(side_by_side, parents * vocabulary_size + tokens, batch_dims=1)
+    return tf.cast(tf.gather(side_by_side, parents * vocabulary_size + tokens, batch_dims=1), tf.float32)
 
 
 def _side_by_side(tensor, width):

@@ -44,6 +44,14 @@ class GRU(keras.layers.GRU):
 CELLS = {"gru": GRU, "lstm": keras.layers.LSTM}
 
 
+class _Orthogonal(keras.initializers.Orthogonal):
+    """Keras's own, in half precision, too, in which a matrix cannot be made orthogonal."""
+
+    def __call__(self, shape, dtype=None):
+        half = dtype in ("bfloat16", "float16")
+        return ops.cast(super().__call__(shape, "float32"), dtype) if half else super().__call__(shape, dtype)
+
+
 class _BothWays(keras.layers.Layer):
     """Two recurrent layers side by side, the second from the last position to the first; outputs and states joined.
 
@@ -136,10 +144,16 @@ class RecurrentStack(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout, **policy)
         self.recurrent = []
         for index in range(layers):
-            options = {"return_sequences": True, "return_state": True, "recurrent_dropout": recurrent_dropout}
-            layer = CELLS[cell](units, **options, **policy)
+            options = {
+                "return_sequences": True,
+                "return_state": True,
+                "recurrent_dropout": recurrent_dropout,
+                "recurrent_initializer": _Orthogonal,  # of which the layer makes one, in its turn among the others' seeds
+                **policy,
+            }
+            layer = CELLS[cell](units, **options)
             if self._both_ways(index):
-                layer = _BothWays(layer, CELLS[cell](units, go_backwards=True, **options, **policy), **policy)
+                layer = _BothWays(layer, CELLS[cell](units, go_backwards=True, **options), **policy)
             self.recurrent.append(layer)
         self.norms = [keras.layers.LayerNormalization(**policy) for _ in range(layers if layer_normalization else 0)]
 

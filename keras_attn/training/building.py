@@ -1,13 +1,11 @@
 """The model that a configuration describes, and how it is trained."""
 
 import contextlib
-import dataclasses
 
 import keras
 
 from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, LocationScore, PredictiveAlignment
 from keras_attn.models import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy, TokenAccuracy
-from keras_attn.translator import Translator
 
 
 def new_attention(config):
@@ -87,13 +85,3 @@ def model_to_train(config, texts, batches):
         metrics=[TokenAccuracy()],
     )
     return model
-
-
-def in_float32(translator, config):
-    """The same weights in a model that computes in float32, as any processor does well."""
-    texts = translator.source_text, translator.target_text
-    config = dataclasses.replace(config, precision="float32")
-    model = new_model(config, *(text.vocabulary_size for text in texts))
-    model.build()
-    model.set_weights(translator.model.get_weights())
-    return Translator(model, *texts)

@@ -21,7 +21,13 @@ def prepare_processor(precision):
     `TrainingConfig`."""
     one_thread_an_operation()
     _keep_freed_memory()
-    if precision == "bfloat16_products" and not allow_bfloat16_products():
+    if precision == "bfloat16_products":
+        let_products_round()
+
+
+def let_products_round():
+    """Lets products round for the rest of the process, see `allow_bfloat16_products`, or says that they do not."""
+    if not allow_bfloat16_products():
         print(
             "bfloat16_products changes nothing here: the processor has no units for them (AMX), or this process has "
             "multiplied matrices before.",

@@ -10,7 +10,7 @@ import keras
 from keras_attn import files
 from keras_attn.errors import InputError
 from keras_attn.plotting import plot_attention, plot_loss
-from keras_attn.training.building import in_float32, model_to_train, new_model
+from keras_attn.training.building import model_to_train, new_model
 from keras_attn.training.checkpoint import (
     EPOCHS,
     BestModel,
@@ -123,10 +123,10 @@ def _fit(model, training, validation, epochs_done, epochs, callbacks):
 
 def _of_the_best_epoch(config, folder):
     """The translator that the run keeps, which is not always that of the last epoch, in the precision in which it is used."""
-    translator = Translator.load(folder)
-    if config.precision == "mixed_bfloat16":
-        translator = in_float32(translator, config)
-        translator.save(folder)
+    if config.precision != "mixed_bfloat16":
+        return Translator.load(folder)
+    translator = Translator.load(folder, precision="float32")
+    translator.save(folder)
     return translator
 
 

@@ -47,6 +47,11 @@ def test_an_evaluation_is_that_of_the_package(run, translator):
     assert "<svg" in pathlib.Path("lengths.svg").read_text()
 
 
+def test_the_record_names_the_precision(run):
+    run("evaluate --model runs/dates --tsv pairs.tsv --precision bfloat16 --json figures.json --samples 9")
+    assert json.loads(pathlib.Path("figures.json").read_text())["outputs"]["precision"] == "bfloat16"
+
+
 def test_figures_alone_go_to_standard_output_and_pictures_into_new_folders(run):
     pytest.importorskip("rapidfuzz")
     line = "evaluate --outputs answers.txt --tsv pairs.tsv --preset strings --samples 50 --by-length"

@@ -129,6 +129,8 @@ def contents():
         ("evaluate --outputs answers.txt --tsv pairs.tsv --baseline two.txt", "two.txt has 2 lines, but there are 29"),
         ("evaluate --outputs answers.txt --tsv pairs.tsv --beam 4", "--beam is for a search, but --outputs are there"),
         ("evaluate --outputs answers.txt --tsv pairs.tsv --ensemble logarithms", "--ensemble is for --model; add that"),
+        ("evaluate --outputs answers.txt --tsv pairs.tsv --precision float32", "--precision is for --model; add that"),
+        ("translate --model runs/dates --precision int8 x", "invalid choice: 'int8'"),
         ("evaluate --outputs two.txt --references no-tab.tsv", "no-tab.tsv, line 3 has no tab"),
         (
             "evaluate --outputs two.txt --references no-tab.tsv --tsv pairs.tsv",

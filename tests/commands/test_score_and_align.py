@@ -96,6 +96,15 @@ def test_alignments_of_both_directions_are_joined(run, translator):
     assert between not in (both, either)
 
 
+def test_both_directions_are_in_the_precision_that_is_asked_for(run, monkeypatch):
+    asked, load = [], Translator.load
+    monkeypatch.setattr(
+        Translator, "load", lambda folder, **options: asked.append(options["precision"]) or load(folder, **options)
+    )
+    run("align --model runs/dates --reverse-model runs/dates-reversed --tsv pairs.tsv --precision bfloat16")
+    assert asked == ["bfloat16", "bfloat16"]
+
+
 @pytest.mark.parametrize(
     "options, name, begins",
     [

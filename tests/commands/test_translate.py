@@ -15,6 +15,7 @@ from samples import SEARCH, SOURCES, read, write
 
 from keras_attn import Ensemble, Translator, cli
 from keras_attn.ids import SPECIAL_TOKENS
+from keras_attn.training import processor
 
 TEXTS = [*SOURCES[:6], "", "what?", "   ", *SOURCES[6:12]]
 
@@ -52,6 +53,22 @@ def test_a_closed_standard_input_is_empty(monkeypatch, capfd):
     monkeypatch.setattr(sys, "stdin", None)
     assert cli.main(["translate", "--model", "runs/dates"]) == 0
     assert capfd.readouterr() == ("", "")
+
+
+def test_models_compute_in_the_precision_that_is_asked_for(run, monkeypatch):
+    half = Translator.load("runs/dates", precision="bfloat16")
+    assert run("translate --model runs/dates --precision bfloat16 --input dates.txt") == half(SOURCES)
+    together = Translator.load(["runs/dates", "runs/dates-2"], precision="bfloat16")
+    both = "--model runs/dates --model runs/dates-2"
+    assert run(f"translate {both} --precision bfloat16 --input dates.txt") == together(SOURCES)
+    half.save("runs/half")
+    full = Translator.load("runs/half", precision="float32")
+    assert run("translate --model runs/half --input dates.txt") == half(SOURCES) != full(SOURCES)
+    assert run("translate --model runs/half --precision float32 --input dates.txt") == full(SOURCES)
+    asked = []
+    monkeypatch.setattr(processor, "let_products_round", lambda: asked.append(True))
+    assert run("translate --model runs/half --precision bfloat16_products --input dates.txt") == half(SOURCES)
+    assert asked == [True]
 
 
 def test_n_best_lists_are_written_as_moses_writes_them(run, searcher):
