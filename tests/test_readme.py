@@ -12,7 +12,8 @@ pytestmark = pytest.mark.usefixtures("unoptimized_graphs")
 pytest.importorskip("tensorflow_text")
 pytest.importorskip("babel")
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = pathlib.Path(__file__).parents[1]
+README, KOREAN = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 # A smaller model and fewer dates, for the time that it takes.
@@ -38,8 +39,18 @@ def test_every_python_block_runs_one_after_the_other(tmp_path, monkeypatch):
     np.testing.assert_array_equal(numbers(names["scores"]), [[15, 60, 15, 35]])
 
 
-def test_every_picture_and_file_that_it_names_is_there():
-    root = pathlib.Path(__file__).parents[1]
-    named = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README) + re.findall(r"`((?:keras_attn|notebooks)/[\w/.]+)`", README)
+def test_the_korean_one_shows_the_same_code():
+    def blocks(text):
+        return re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+    shown = blocks(KOREAN)
+    assert len(shown) > 5
+    assert not [block for block in shown if block not in blocks(README)]
+
+
+@pytest.mark.parametrize("text", [README, KOREAN], ids=["English", "Korean"])
+def test_every_picture_and_file_that_it_names_is_there(text):
+    links = (link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http"))
+    named = [*links, *re.findall(r"`((?:keras_attn|notebooks)/[\w/.]+)`", text)]
     assert named
-    assert not [name for name in named if not (root / name).exists()]
+    assert not [name for name in named if not (ROOT / name).exists()]

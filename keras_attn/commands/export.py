@@ -7,7 +7,7 @@ from keras_attn.files import refuse_existing
 HELP = "Writes a SavedModel that takes strings and gives strings, and needs neither Keras nor this package."
 EXAMPLES = """\
   %(prog)s --model runs/dates --output served/dates/1
-  %(prog)s --model runs/dates --beam 5 --length-penalty 1 --output served/dates/2
+  %(prog)s --model runs/dates --beam 5 --length-penalty 1 --precision bfloat16 --output served/dates/2
 """
 
 
