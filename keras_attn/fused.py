@@ -309,15 +309,17 @@ def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
     of_tokens = tf.gather_nd(logits, places)
     probabilities = tf.nn.softmax(logits)
-    blocks = in_blocks(logits)
-    best, highest = best_token(blocks), tf.reduce_max(blocks.highest, axis=-1)
+    best = best_token(in_blocks(probabilities))
     # The probability of the best token is never too small for its logarithm to be taken, as that of the right one may be.
-    losses = highest - tf.math.log(tf.gather(probabilities, best, batch_dims=1)) - of_tokens
+    highest, probability = (tf.gather(array, best, batch_dims=1) for array in (logits, probabilities))
+    losses = highest - tf.math.log(probability) - of_tokens
     right = tf.cast(tf.equal(best, tokens), tf.float32)
     found = [losses, right, losses + label_smoothing * of_tokens]
     if not with_gradients:
         return found, []
-    with tf.control_dependencies([losses]):  # the last to read the probabilities writes where they are
-        by_logits = tf.tensor_scatter_nd_sub(probabilities, places, tf.fill(tf.shape(tokens), 1 - label_smoothing))
+    less = tf.fill(tf.shape(tokens), label_smoothing - 1)
+    with tf.control_dependencies([losses]):  # the last to read the probabilities may write where they are
+        # `tf.tensor_scatter_nd_add` would copy them all the same.
+        by_logits = tf.raw_ops.ScatterNdNonAliasingAdd(input=probabilities, indices=places, updates=less)
     by_bias = tf.linalg.matvec(by_logits, weights, transpose_a=True)
     return [*found, tf.cast(by_logits, kind)], [by_bias]
