@@ -78,4 +78,5 @@ def _threads(kind):
         "intra": tf.config.threading.get_intra_op_parallelism_threads,
         "inter": tf.config.threading.get_inter_op_parallelism_threads,
     }
-    return told[kind]() or int(os.environ.get(f"TF_NUM_{kind.upper()}OP_THREADS") or 0)
+    in_environment = os.environ.get(f"TF_NUM_{kind.upper()}OP_THREADS", "")
+    return told[kind]() or (int(in_environment) if in_environment.isdecimal() else 0)  # as TensorFlow takes it

@@ -208,6 +208,13 @@ def test_few_cores_have_one_thread_an_operation(told, monkeypatch, cores, thread
     assert told == threads
 
 
+def test_what_is_no_number_of_threads_says_nothing(told, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "all")
+    one_thread_an_operation()
+    assert told == [1]
+
+
 def test_what_the_user_said_about_threads_stands(told, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
