@@ -14,10 +14,11 @@ write padding or the start token either, as if they had been trained. That is th
 use, where some sentences of a batch end early. With --trained all learn from the same batches and then write until they end
 by themselves; whose outputs differ in length, compare by tokens per second.
 
-`ours-bfloat16` decodes as `--precision bfloat16` has it, with a model altogether in that type; `ours-bfloat16-products` after
-`keras_attn.products.allow_bfloat16_products()`, which has an effect on processors with AMX; and `ours-shortlist` over the
-tokens that a shortlist learned from Multi30k's training pairs leaves. `products-alone` is nobody: it only multiplies the matrices that outputs of --length tokens take, in float32 with
-TensorFlow, and is the limit for who does that.
+`ours-bfloat16` decodes as `--precision bfloat16` has it, with a model altogether in that type; `ours-bfloat16-products`
+after `keras_attn.products.allow_bfloat16_products()`, which has an effect on processors with AMX; and `ours-shortlist`
+over the tokens that a shortlist learned from Multi30k's training pairs leaves. `products-alone` is nobody: it only
+multiplies the matrices that outputs of --length tokens take, in float32 with TensorFlow, and is the limit for who does
+that.
 
 On a processor that others use too, PyTorch's threads wait for each other in a loop and are many times slower.
 """
