@@ -45,11 +45,12 @@ CELLS = {"gru": GRU, "lstm": keras.layers.LSTM}
 
 
 class _Orthogonal(keras.initializers.Orthogonal):
-    """Keras's own, in half precision, too, in which a matrix cannot be made orthogonal."""
+    """Keras's own, in bfloat16, too, in which it cannot be computed."""
 
     def __call__(self, shape, dtype=None):
-        half = dtype in ("bfloat16", "float16")
-        return ops.cast(super().__call__(shape, "float32"), dtype) if half else super().__call__(shape, dtype)
+        if dtype != "bfloat16":
+            return super().__call__(shape, dtype)
+        return ops.cast(super().__call__(shape, "float32"), dtype)
 
 
 class _BothWays(keras.layers.Layer):
