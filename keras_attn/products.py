@@ -1,6 +1,7 @@
 """Matrix products, the fast ones that TensorFlow has, and the one switch that makes them faster and coarser."""
 
 import os
+import sys
 
 import keras
 from keras import ops
@@ -25,6 +26,16 @@ def allow_bfloat16_products():
     if not rounds:
         del os.environ[_VARIABLE]
     return rounds
+
+
+def let_products_round():
+    """Lets products round for the rest of the process, see `allow_bfloat16_products`, or says that they do not."""
+    if not allow_bfloat16_products():
+        print(
+            "bfloat16_products changes nothing here: the processor has no units for them (AMX), or this process has "
+            "multiplied matrices before.",
+            file=sys.stderr,
+        )
 
 
 def may_round():

@@ -1,28 +1,19 @@
 import keras
 import numpy as np
 import pytest
-from helpers import disturb_weights, numbers, run_python, slow, step_by_step
-from test_variants import ALIGNMENTS, INPUTS, SCORES, SELECTED, WIRINGS
+from helpers import numbers, run_python, slow, step_by_step
+from test_variants import INPUTS, SELECTED, make_model
 
 from keras_attn import AttentionSeq2Seq, InputError
-from keras_attn.layers import Attention
 from keras_attn.models.precision import in_precision
 
 DATES = ["25 décembre 1997", "12/25/1997", "1997년 12월 25일 목요일", "4 March 2021", ""]
 ANSWERS = ["1997-12-25", "1997-12-25", "1997-12-25", "2021-03-04", ""]
 
 
-def model_of(score, alignment, wiring, cell):
-    attention = Attention(SCORES[score], ALIGNMENTS[alignment], heads=2 if score == "heads" else 1)
-    model = AttentionSeq2Seq(12, 10, units=8, cell=cell, attention=attention, **WIRINGS[wiring])
-    model.build()
-    disturb_weights(model, np.random.default_rng(0), 0.1)
-    return model
-
-
 @pytest.mark.parametrize("names", [SELECTED[0], *map(slow, SELECTED[1:])], ids=str)
 def test_a_model_in_bfloat16_is_the_same_but_for_rounding(names):
-    model = model_of(*names)
+    model = make_model(*names)
     half = in_precision(model, "bfloat16")
     assert {layer.dtype_policy.name for layer in half._flatten_layers()} == {"bfloat16"}
     assert {weight.dtype for weight in half.weights} == {"bfloat16"}
@@ -36,7 +27,7 @@ def test_a_model_in_bfloat16_is_the_same_but_for_rounding(names):
 
 
 def test_back_in_float32_nothing_but_the_rounding_of_weights_is_left():
-    model = model_of(*SELECTED[0])
+    model = make_model(*SELECTED[0])
     back = in_precision(in_precision(model, "bfloat16"), "float32")
     assert {layer.dtype_policy.name for layer in back._flatten_layers()} == {"float32"}
     model.set_weights([numbers(keras.ops.cast(weight, "bfloat16")) for weight in model.weights])

@@ -5,6 +5,7 @@ from helpers import run_python
 
 tf = pytest.importorskip("tensorflow")
 
+from keras_attn import products
 from keras_attn.training import processor
 from keras_attn.training.processor import prepare_processor
 
@@ -12,7 +13,7 @@ from keras_attn.training.processor import prepare_processor
 @pytest.mark.parametrize("rounds", [False, True])
 def test_rounding_that_does_not_happen_is_said(monkeypatch, capsys, rounds):
     monkeypatch.setattr(processor, "one_thread_an_operation", lambda: None)  # the tests beside this one have theirs
-    monkeypatch.setattr(processor, "allow_bfloat16_products", lambda: rounds)
+    monkeypatch.setattr(products, "allow_bfloat16_products", lambda: rounds)
     prepare_processor("mixed_bfloat16")
     assert capsys.readouterr().err == ""
     prepare_processor("bfloat16_products")

@@ -94,7 +94,7 @@ def translator_of(options, **more):
     if options.ensemble and len(options.models) < 2:
         raise InputError("--ensemble says how several models are averaged, but there is one; give --model again.")
     from keras_attn.cores import one_thread_an_operation
-    from keras_attn.training.processor import let_products_round
+    from keras_attn.products import let_products_round
     from keras_attn.translator import Translator
 
     one_thread_an_operation()

@@ -6,7 +6,7 @@ import os
 import sys
 
 from keras_attn.cores import one_thread_an_operation
-from keras_attn.products import allow_bfloat16_products
+from keras_attn.products import let_products_round
 
 # What glibc's `mallopt` is told: the name of each setting in the environment, its number in malloc.h, and the value.
 _MALLOC = {
@@ -23,16 +23,6 @@ def prepare_processor(precision):
     _keep_freed_memory()
     if precision == "bfloat16_products":
         let_products_round()
-
-
-def let_products_round():
-    """Lets products round for the rest of the process, see `allow_bfloat16_products`, or says that they do not."""
-    if not allow_bfloat16_products():
-        print(
-            "bfloat16_products changes nothing here: the processor has no units for them (AMX), or this process has "
-            "multiplied matrices before.",
-            file=sys.stderr,
-        )
 
 
 def _keep_freed_memory():

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from samples import SEARCH, SOURCES, read, write
 
-from keras_attn import Ensemble, Translator, cli
+from keras_attn import Ensemble, Translator, cli, products
 from keras_attn.ids import SPECIAL_TOKENS
-from keras_attn.training import processor
 
 TEXTS = [*SOURCES[:6], "", "what?", "   ", *SOURCES[6:12]]
 
@@ -66,7 +65,7 @@ def test_models_compute_in_the_precision_that_is_asked_for(run, monkeypatch):
     assert run("translate --model runs/half --input dates.txt") == half(SOURCES) != full(SOURCES)
     assert run("translate --model runs/half --precision float32 --input dates.txt") == full(SOURCES)
     asked = []
-    monkeypatch.setattr(processor, "let_products_round", lambda: asked.append(True))
+    monkeypatch.setattr(products, "let_products_round", lambda: asked.append(True))
     assert run("translate --model runs/half --precision bfloat16_products --input dates.txt") == half(SOURCES)
     assert asked == [True]
 
