@@ -4,8 +4,8 @@
     python train.py --tsv pairs.tsv                      # your own pairs
     python train.py --help
 
-The steps themselves, in the order in which they happen, are in `keras_attn/training/run.py`; each uses public parts only,
-so a script of your own can do the same.
+It is `keras-attn train`. The steps themselves, in the order in which they happen, are in `keras_attn/training/run.py`; a
+script of your own needs no more than the README's ten lines.
 """
 
 import sys

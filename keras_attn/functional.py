@@ -16,6 +16,7 @@ arguments here; the layers of the same names own them.
 
 from keras import config, ops
 
+from keras_attn.errors import InputError
 from keras_attn.products import batch_product, rounding_product
 
 # Far below any real score, yet finite: a row of nothing but -inf would turn into NaN.
@@ -33,7 +34,7 @@ def dot_score(query, keys):
         `(..., target_length, source_length)`.
 
     Raises:
-        ValueError: the last dimensions of query and keys differ.
+        InputError: the last dimensions of query and keys differ.
 
     Source: Luong et al. 2015, section 3.1, "dot".
     """
@@ -52,7 +53,7 @@ def scaled_dot_score(query, keys):
         `(..., target_length, source_length)`.
 
     Raises:
-        ValueError: the last dimensions of query and keys differ.
+        InputError: the last dimensions of query and keys differ.
 
     Source: Vaswani et al. 2017, equation 1.
     """
@@ -87,7 +88,7 @@ def cosine_score(query, keys):
         `(..., target_length, source_length)`.
 
     Raises:
-        ValueError: the last dimensions of query and keys differ.
+        InputError: the last dimensions of query and keys differ.
 
     Source: Graves et al. 2014 (arXiv 1410.5401), equation 6.
     """
@@ -127,7 +128,7 @@ def additive_score(query, keys, scale, bias=0.0):
         `(..., target_length, source_length)`.
 
     Raises:
-        ValueError: the last dimensions of query and keys differ.
+        InputError: the last dimensions of query and keys differ.
 
     Source: Bahdanau et al. 2015, appendix A.1.2.
     """
@@ -323,7 +324,7 @@ def _at_least_float32(tensor):
 def _comparable(query, keys):
     query, keys = _floating(query), _floating(keys)
     if None not in (query.shape[-1], keys.shape[-1]) and query.shape[-1] != keys.shape[-1]:
-        raise ValueError(
+        raise InputError(
             f"Query and keys must have the same size, but query has the shape {tuple(query.shape)} and keys "
             f"{tuple(keys.shape)}; project one of them first."
         )

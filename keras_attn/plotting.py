@@ -46,7 +46,7 @@ def plot_attention(weights, source_tokens, target_tokens, path=None, title=None,
         The `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: the weights do not have a row for each target token and a column for each source token.
+        InputError: the weights do not have a row for each target token and a column for each source token.
 
     Example:
         >>> translation, = translator.translate(["25 décembre 1997"])
@@ -68,7 +68,7 @@ def plot_attention_grid(panels, path=None, columns=3, margins=False, dark=False)
         The `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: as in `plot_attention`.
+        InputError: as in `plot_attention`.
     """
     if not panels:
         raise InputError("There is nothing to draw; give one panel at least.")
@@ -117,7 +117,7 @@ def _inches_of_labels(panels):
 def _refuse_another_shape(weights, source_tokens, target_tokens):
     shape = (len(target_tokens), len(source_tokens))
     if np.shape(weights) != shape:
-        raise ValueError(
+        raise InputError(
             f"weights has the shape {np.shape(weights)}, but {shape[0]} target tokens and {shape[1]} source tokens "
             f"need {shape}."
         )
@@ -180,7 +180,7 @@ def plot_alignment(weights, source_tokens, target_tokens, path=None, title=None,
         The `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: as in `plot_attention`.
+        InputError: as in `plot_attention`.
     """
     weights = np.asarray(weights)
     _refuse_another_shape(weights, source_tokens, target_tokens)

@@ -65,8 +65,6 @@ class Translator:
         self.source_text = source_text
         self.target_text = target_text
         self.batch_size = batch_size
-        if search is GreedyDecoder and (others := sorted(options.keys() - {"max_length", "shortlist"})):
-            raise InputError(f"Greedy search takes no {others[0]}; use BeamSearch, of width 1 to be greedy.")
         if "forbidden" in options:
             ids = (_token_ids(token, target_text) for token in elements(options["forbidden"], "forbidden"))
             options["forbidden"] = [*itertools.chain.from_iterable(ids)]

@@ -229,6 +229,8 @@ def test_what_does_not_go_together_is_refused(translator, use, sentence):
         ({"search": BeamSearch, "forbidden": b"ab"}, "forbidden is the string b'ab', but there must be a list"),
         ({"forbidden": ["a"]}, "Greedy search takes no forbidden; use BeamSearch, of width 1"),
         ({"width": 5}, "Greedy search takes no width; use BeamSearch"),
+        ({"search": BeamSearch, "width": 2, "wdith": 5}, "BeamSearch has no option wdith"),
+        ({"search": Sampling, "lookahead": 5}, "Sampling has no option lookahead"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(translator, options, sentence):

@@ -25,8 +25,6 @@ EXAMPLES = """\
   %(prog)s --outputs answers.txt --source dates.txt --target right.txt --preset strings
 """
 
-_PRESETS = ("text", "strings", "pronunciations")
-
 
 def add_options(command):
     add_models(command, required=False)
@@ -38,11 +36,12 @@ def add_options(command):
     command.add_argument(
         "--held-out",
         choices=("validation", "test"),
-        help="instead: this part of the pairs that the training run of --model held out",
+        help="instead: this part of the pairs that the training run of --model held out; --beam and --length-penalty are then "
+        "those that the run was measured with, unless they are given",
     )
     command.add_argument(
         "--preset",
-        choices=_PRESETS,
+        choices=CHOICES["measures"],
         help="text: exact match, BLEU, chrF, error rates of words and tokens; strings: exact match, error rate of "
         "characters; pronunciations: error rates of words and phones (default: that of the run with --held-out, strings "
         "for a model that writes characters, otherwise text)",
@@ -80,6 +79,8 @@ def run(options):
         if path != "-":
             refuse_existing(path, options.overwrite)
     sources, references, trained = _sources_and_references(options)
+    if trained:
+        _search_as_it_did(trained, options)
     baseline = _lines_of(options.baseline, sources) if options.baseline else None
     answers = _translated(options, sources) if options.models else _written(options, sources)
     split = str.split
@@ -105,6 +106,16 @@ def _refuse_one_file_for_two(options):
         raise InputError(f"--json and --plot both write {options.json}; give each a file of its own.")
     inputs = ("outputs", "baseline", "references", "tsv", "source", "target")
     refuse_one_input_twice({f"--{name}": getattr(options, name) for name in inputs})
+
+
+def _search_as_it_did(trained, options):
+    """What is not said of the search is as the run was measured."""
+    if options.sample:
+        return
+    if options.beam is None and trained.beam > 1:
+        options.beam = trained.beam
+    if options.beam is not None and options.length_penalty is None:
+        options.length_penalty = trained.length_penalty
 
 
 class _Answers(NamedTuple):

@@ -25,6 +25,6 @@ def run(options):
     from keras_attn.about import of_run
 
     about = of_run(options.models[0])
-    # What was measured was one model, and with greedy search.
+    # What was measured is one model, with the beam that its figures name.
     quality = about["quality"] if len(options.models) == 1 else None
     translator.export(options.output, name=options.name or about["task"], task=about["task"], quality=quality)

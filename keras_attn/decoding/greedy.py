@@ -9,7 +9,7 @@ from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.tokens import among, at_least_one_column, marked
-from keras_attn.errors import refuse_no_count
+from keras_attn.errors import InputError, refuse_no_count
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
 
@@ -35,10 +35,12 @@ class GreedyDecoder:
         `Hypotheses`, one for each sentence.
 
     Raises:
-        InputError: `max_length` is below one, or the shortlist is for another model.
+        InputError: `max_length` is below one, the shortlist is for another model, or an option is of another search.
     """
 
-    def __init__(self, model, max_length=256, shortlist=None):
+    def __init__(self, model, max_length=256, shortlist=None, **others):
+        if others:
+            raise InputError(f"Greedy search takes no {min(others)}; use BeamSearch, of width 1 to be greedy.")
         refuse_no_count(max_length=max_length)
         if not getattr(model, "built", True):
             model.build()

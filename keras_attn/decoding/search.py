@@ -1,6 +1,7 @@
 """The loop that beam search and sampling share: several targets side by side for each source."""
 
 import copy
+import inspect
 import math
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ class Search:
         `Hypotheses`, the best first. A sentence without one (its constraints left no token to write) has an empty target.
 
     Raises:
-        InputError: a number is out of its range, or the shortlist is for another model.
+        InputError: a number is out of its range, the search has no such option, or the shortlist is for another model.
 
     Source: Wu et al. 2016 (arXiv 1609.08144), equation 14 (the penalties).
     """
@@ -62,6 +63,8 @@ class Search:
         shortlist=None,
         **constraints,
     ):
+        if unknown := constraints.keys() - inspect.signature(Constraints).parameters.keys():
+            raise InputError(f"{type(self).__name__} has no option {min(unknown)}; help({type(self).__name__}) lists them.")
         self.constraints = Constraints(**constraints)
         min_length = self.constraints.min_length
         _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length)

@@ -40,7 +40,7 @@ class Bridge(keras.layers.Layer):
     def __init__(self, units, layers=1, kind="dense", **kwargs):
         super().__init__(**kwargs)
         if kind not in BRIDGES:
-            raise InputError(f"bridge is {kind!r}, but only {', '.join(map(repr, BRIDGES))} are known.")
+            raise InputError(f"kind is {kind!r}, but only {', '.join(map(repr, BRIDGES))} are known.")
         self.units = units
         self.depth = layers  # what a layer calls `layers`, Keras takes for a list of them
         self.kind = kind
@@ -51,8 +51,8 @@ class Bridge(keras.layers.Layer):
             for shape in shapes:
                 if self.kind == "copy" and shape[-1] != self.units:
                     raise InputError(
-                        f"bridge='copy' needs states of the same size, but the encoder's has {shape[-1]} units and the "
-                        f"decoder's {self.units}; use bridge='dense' or make them equal."
+                        f"A bridge of the kind 'copy' needs states of the same size, but the encoder's has {shape[-1]} units and the "
+                        f"decoder's {self.units}; use 'dense' or make them equal."
                     )
                 if self.kind in ("dense", "mean"):
                     projection = Dense(self.units, activation="tanh", dtype=self.dtype_policy)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import InputError
 from keras_attn.fused import origin_of
 from keras_attn.ids import PADDING
 
@@ -24,7 +25,7 @@ class MaskedCrossEntropy(keras.losses.Loss):
         sample_weight: optional `(batch,)` or `(batch, target_length)`.
 
     Raises:
-        ValueError: the label smoothing is out of its range.
+        InputError: the label smoothing is out of its range.
 
     Source: Sutskever et al. 2014, section 3.2; Szegedy et al. 2016, section 7 (label smoothing).
     """
@@ -32,7 +33,7 @@ class MaskedCrossEntropy(keras.losses.Loss):
     def __init__(self, label_smoothing=0.0, reduction="mean_with_sample_weight", name="masked_cross_entropy", **kwargs):
         super().__init__(name=name, reduction=reduction, **kwargs)
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing is {label_smoothing}, but it must be 0 or more and below 1.")
+            raise InputError(f"label_smoothing is {label_smoothing}, but it must be 0 or more and below 1.")
         self.label_smoothing = label_smoothing
 
     def __call__(self, y_true, y_pred, sample_weight=None):

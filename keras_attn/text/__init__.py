@@ -59,7 +59,7 @@ def first_different_side(texts, others):
 
     Returns:
         The first side on which they differ, `"source"` or `"target"`, and a clause that says how ("id 17 is 'cat' in the one
-        and 'dog' in the other"); `None` where they give every text the same ids.
+        and 'dog' in the other"); `None` where both write texts the same way and have the same tokens.
     """
     found = ((side, _first_difference(*pair)) for side, *pair in zip(("source", "target"), texts, others))
     return next(((side, difference) for side, difference in found if difference), None)

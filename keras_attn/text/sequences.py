@@ -28,8 +28,8 @@ def ragged_targets(target_text, texts):
     return _surround(target_text.to_ids(texts), before=START, after=END)
 
 
-def _surround(ids, before=None, after=None):
-    """Ragged ids with one more id before and after each row."""
+def _surround(ids, *, after, before=None):
+    """Ragged ids with one more id after each row, and maybe one before it."""
     column = lambda token: tf.fill([ids.nrows(), 1], token)
     parts = [] if before is None else [column(before)]
     return tf.concat([*parts, ids, column(after)], axis=1)

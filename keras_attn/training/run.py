@@ -1,4 +1,4 @@
-"""One training run from beginning to end: what `python train.py` does, step by step, with the public parts."""
+"""One training run from beginning to end: what `python train.py` does, step by step."""
 
 import json
 import pathlib
@@ -54,7 +54,7 @@ def train(config, folder, overwrite=False, resume=False):
         What `metrics.json` holds, a dictionary.
 
     Raises:
-        InputError: the folder holds another run, or see `load_parts`.
+        InputError: the folder holds another run, the loss became no number, or see `load_parts`.
     """
     config, folder = config.resolved(), pathlib.Path(folder)
     prepare_processor(config.precision)

@@ -82,13 +82,16 @@ def was_trained_from(folder, **fields):
 def test_what_runs_held_out_is_measured_as_they_were(run, part):
     pytest.importorskip("sacrebleu")
     for folder in ("runs/dates", "runs/dates-2"):
-        was_trained_from(folder, tsv="pairs.tsv", measures="text", bleu_tokenizer="char", seed=len(folder))
+        was_trained_from(folder, tsv="pairs.tsv", measures="text", bleu_tokenizer="char", beam=2, length_penalty=0.5)
     parts = split_pairs(list(zip(SOURCES, TARGETS)))
     write("held-out.tsv", ["\t".join(pair) for pair in getattr(parts, part)])
     models = "evaluate --model runs/dates --model runs/dates-2 --samples 10"
     found = run(f"{models} --held-out {part} --json figures.json")
-    assert found == run(f"{models} --tsv held-out.tsv --preset text --bleu-tokenizer char")
+    assert found == run(
+        f"{models} --tsv held-out.tsv --preset text --bleu-tokenizer char --beam 2 --length-penalty 0.5 --json same.json"
+    )
     figures = json.loads(pathlib.Path("figures.json").read_text())
+    assert figures == json.loads(pathlib.Path("same.json").read_text())
     assert figures["sources"] == 1 and "tok:char" in figures["results"]["bleu_signature"]
 
 
