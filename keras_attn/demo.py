@@ -5,7 +5,7 @@ import functools
 import matplotlib.pyplot as plt
 
 from keras_attn.decoding import BeamSearch
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 from keras_attn.plotting import plot_attention
 from keras_attn.translator import Translator
 
@@ -26,7 +26,7 @@ def build_demo(folders):
         InputError: see `Translator.load`; or a model has no attention.
         ImportError: Gradio is not installed.
     """
-    gradio = require("gradio", "The demo")
+    gradio = imported("gradio", "The demo")
     translators = {str(folder): Translator.load(folder) for folder in folders}
     for name, translator in translators.items():
         if translator.model.decoder.attention is None:

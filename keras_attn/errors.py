@@ -9,7 +9,7 @@ class InputError(ValueError):
     accepted and what to do; the command line prints it alone and ends with status 2."""
 
 
-def refuse_no_count(least=1, **given):
+def require_count(least=1, **given):
     """Raises an `InputError` that names the first of these which is no whole number from `least` up. `None` is not given."""
     for name, value in given.items():
         if value is None:
@@ -20,7 +20,7 @@ def refuse_no_count(least=1, **given):
             raise InputError(f"{name} is {value}, but it must be {least} or more.")
 
 
-def require(module, purpose):
+def imported(module, purpose):
     """Imports a module that not every machine has.
 
     Args:

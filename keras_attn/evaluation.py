@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 
 _SHARES, _BY_SACREBLEU = ("exact_match", "sequence_error_rate"), ("bleu", "chrf")
 _EDIT_RATES = ("token_error_rate", "word_error_rate", "phone_error_rate", "character_error_rate")
@@ -229,7 +229,7 @@ def _count_matches(outputs, references, of_interest):
 
 
 def _count_edits(outputs, references, split):
-    distance = require("rapidfuzz", "Measuring an error rate").distance.Levenshtein.distance
+    distance = imported("rapidfuzz", "Measuring an error rate").distance.Levenshtein.distance
     counts = []
     for output, known in zip(outputs, references):
         tokens = list(split(output))
@@ -246,7 +246,7 @@ def _count_ngrams(kind, outputs, references, tokenizer):
     """Sacrebleu's own counts, and its own formula; its significance tests work on the same two."""
     if tokenizer not in BLEU_TOKENIZERS:
         raise InputError(f"tokenizer is {tokenizer!r}, but only {', '.join(map(repr, BLEU_TOKENIZERS))} are known.")
-    metrics = require("sacrebleu", "Measuring BLEU and chrF").metrics
+    metrics = imported("sacrebleu", "Measuring BLEU and chrF").metrics
     # force: the reference is what it is; sacrebleu would warn that a tokenised one looks tokenised.
     metric = metrics.BLEU(tokenize=tokenizer, force=True) if kind == "bleu" else metrics.CHRF()
     streams = list(zip_longest(*references))  # None where an output has fewer references than another

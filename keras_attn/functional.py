@@ -17,7 +17,7 @@ arguments here; the layers of the same names own them.
 from keras import config, ops
 
 from keras_attn.errors import InputError
-from keras_attn.products import batch_product, rounding_product
+from keras_attn.products import batch_product, product
 
 # Far below any real score, yet finite: a row of nothing but -inf would turn into NaN.
 _MASKED_SCORE = -1e9
@@ -99,11 +99,11 @@ def project(vectors, kernel):
     """Vectors `(..., input_units)` times a matrix `(input_units, units)`: `(..., units)`."""
     vectors, kernel = _floating(vectors), _floating(kernel)
     if len(vectors.shape) == 2:
-        return rounding_product(vectors, kernel)  # which TensorFlow joins with what is added to it
+        return product(vectors, kernel)  # which TensorFlow joins with what is added to it
     # As one product of two matrices: TensorFlow is several times slower with more dimensions (einsum), and XLA cannot
     # differentiate them inside a loop (matmul).
     size = vectors.shape[-1] or kernel.shape[0]  # vectors from a loop may not say it
-    flat = rounding_product(ops.reshape(vectors, (-1, size)), kernel)
+    flat = product(ops.reshape(vectors, (-1, size)), kernel)
     return ops.reshape(flat, (*ops.shape(vectors)[:-1], kernel.shape[-1]))
 
 

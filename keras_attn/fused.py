@@ -8,7 +8,7 @@ processor's cache meanwhile.
 
 `trace_logits` notes where logits come from, and a loss or metric that finds the note need not look at them. TensorFlow
 then never computes them, since a graph leaves out what nobody asks for. Whoever does ask gets them as always; only a gradient
-of the loss by the logits there is none, as the loss does not come from them. Where there is no graph, logits exist already, and
+of the loss with respect to the logits there is none, as the loss does not come from them. Where there is no graph, logits exist already, and
 there is no note.
 """
 
@@ -51,7 +51,7 @@ class Origin:
 
     def total_cross_entropy(self, labels, weights, label_smoothing=0.0):
         """The sum over all real tokens of weight × cross-entropy, in nats: a float32 scalar, which has first derivatives
-        by vectors, matrix, bias and weights.
+        with respect to vectors, matrix, bias and weights.
 
         Args:
             labels: int `(batch, target_length)`, 0 where there is padding.
@@ -86,17 +86,18 @@ class _Softmax(NamedTuple):
     def logits(self, vectors):
         return product(vectors, self.matrix, transpose_right=self.is_embedding) + self.bias
 
-    def by_vectors(self, by_logits):
-        return product(by_logits, self.matrix, transpose_right=not self.is_embedding)
+    def d_vectors(self, d_logits):
+        """The gradient with respect to the vectors, from that of their logits."""
+        return product(d_logits, self.matrix, transpose_right=not self.is_embedding)
 
-    def by_rows(self, vectors, by_logits):
-        """The gradient by the matrix, as rows of an embedding even where it is none: this product is the quicker one."""
+    def d_rows(self, vectors, d_logits):
+        """That with respect to the matrix, as rows of an embedding even where it is none: this product is the quicker one."""
         import tensorflow as tf
 
-        return tf.cast(product(by_logits, vectors, transpose_left=True), tf.float32)
+        return tf.cast(product(d_logits, vectors, transpose_left=True), tf.float32)
 
     def as_matrix(self, rows):
-        """What is by rows, the way the matrix lies."""
+        """Rows of an embedding, the way the matrix lies."""
         import tensorflow as tf
 
         return rows if self.is_embedding else tf.transpose(rows)
@@ -171,14 +172,14 @@ def _total_cross_entropy(origin, labels, weights, label_smoothing):
         units = softmax.units  # vectors from a loop may not say it
         real_vectors = tf.gather_nd(tf.reshape(vectors, [-1, units]), real)
         given = softmax, real_vectors, tokens, token_weights, label_smoothing
-        total, losses, right, *by = _in_chunks(*given, with_gradients=origin.training)
+        total, losses, right, found = _in_chunks(*given, with_gradients=origin.training)
 
         def gradients(scale, *_):
             # The loss is linear in whatever comes after it, so that its gradients need nothing but a factor.
-            by_weights, by_vectors, by_rows, by_bias = by or _in_chunks(*given, with_gradients=True)[3:]
-            everywhere = tf.scatter_nd(real, tf.cast(scale, by_vectors.dtype) * by_vectors, [tf.size(labels), units])
-            by_matrix = softmax.as_matrix(scale * by_rows)
-            return tf.reshape(everywhere, tf.shape(vectors)), by_matrix, scale * by_bias, scale * by_weights
+            d_weights, d_vectors, d_rows, d_bias = found or _in_chunks(*given, with_gradients=True)[-1]
+            everywhere = tf.scatter_nd(real, tf.cast(scale, d_vectors.dtype) * d_vectors, [tf.size(labels), units])
+            d_matrix = softmax.as_matrix(scale * d_rows)
+            return tf.reshape(everywhere, tf.shape(vectors)), d_matrix, scale * d_bias, scale * d_weights
 
         return (total, losses, right), gradients
 
@@ -191,8 +192,8 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
     """Real tokens `(tokens,)` with their vectors `(tokens, units)`, as many at a time as memory is meant for.
 
     Returns:
-        The weighted sum; losses and right ones, float32 `(tokens,)`; and `with_gradients` those of the sum by weights,
-        vectors, rows of the matrix (see `_Softmax`) and bias.
+        The weighted sum; losses and right ones, float32 `(tokens,)`; and a tuple, which `with_gradients` holds those of the
+        sum with respect to weights, vectors, rows of the matrix (see `_Softmax`) and bias.
     """
     import tensorflow as tf
 
@@ -203,25 +204,28 @@ def _in_chunks(softmax, vectors, tokens, weights, label_smoothing, with_gradient
 
     def of_chunk(part):
         logits = rounded.logits(vectors[part])
-        of_tokens, by_bias = _of_logits(logits, tokens[part], weights[part], label_smoothing, with_gradients)
+        of_tokens, d_bias = _of_logits(logits, tokens[part], weights[part], label_smoothing, with_gradients)
         if not with_gradients:
             return of_tokens, []
-        *of_tokens, by_logits = of_tokens
+        *of_tokens, d_logits = of_tokens
         # Products are with probabilities that have no weight yet: to give it to the vectors takes less time.
         scale = tf.cast(weights[part], vectors.dtype)[:, None]
-        by_vectors = scale * rounded.by_vectors(by_logits)
-        return [*of_tokens, by_vectors], [rounded.by_rows(scale * vectors[part], by_logits), *by_bias]
+        d_vectors = scale * rounded.d_vectors(d_logits)
+        return [*of_tokens, d_vectors], [rounded.d_rows(scale * vectors[part], d_logits), *d_bias]
 
     scalar = tf.TensorSpec([None], tf.float32)
     specs = [scalar] * 3 + [tf.TensorSpec([None, softmax.units], vectors.dtype)] * with_gradients
     sums = [tf.zeros([softmax.vocabulary_size, softmax.units]), tf.zeros_like(softmax.bias)] * with_gradients
     if label_smoothing:
-        of_tokens_alike, alike = _shared_by_all_tokens(softmax, vectors, weights, label_smoothing)
-        sums = [old + new for old, new in zip(sums, alike)]
-    (losses, right, *by), sums = _part_by_part(of_chunk, tokens, count, specs, sums, _CHUNKS_AT_A_TIME)
+        shared_losses, shared_d_vectors, *shared_sums = _shared_by_all(softmax, vectors, weights, label_smoothing)
+        sums = [old + new for old, new in zip(sums, shared_sums)]
+    (losses, right, smoothed, *d_vectors), sums = _part_by_part(of_chunk, tokens, count, specs, sums, _CHUNKS_AT_A_TIME)
     if label_smoothing:
-        by = [each + alike for each, alike in zip(by, of_tokens_alike)]
-    return tf.reduce_sum(weights * by[0]), losses, right, *([*by, *sums] if with_gradients else [])
+        smoothed += shared_losses
+        d_vectors = [each + shared_d_vectors for each in d_vectors]
+    # How much the sum changes with the weight of a token is that token's loss.
+    gradients = (smoothed, *d_vectors, *sums) if with_gradients else ()
+    return tf.reduce_sum(weights * smoothed), losses, right, gradients
 
 
 def _part_by_part(of_part, tokens, count, specs, sums, at_a_time=1):
@@ -259,14 +263,14 @@ def _rounded_up(number, divisor):
     return -(-number // divisor)
 
 
-def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
+def _shared_by_all(softmax, vectors, weights, label_smoothing):
     """What label smoothing gives to all tokens of the vocabulary alike: to the loss, `-ε × mean of the logits`.
 
     It takes no pass over the logits, since their mean is the product with the mean of the matrix.
 
     Returns:
-        That, which is also the gradient of the weighted sum by weights, and the one by vectors; and what those by the
-        matrix's row and by the bias are for each token of the vocabulary.
+        That, float32 `(tokens,)`; and what there is of it in the gradients of the weighted sum, with respect to the vectors,
+        to any row of the matrix, and to any bias.
     """
     import tensorflow as tf
 
@@ -274,16 +278,16 @@ def _shared_by_all_tokens(softmax, vectors, weights, label_smoothing):
     shares = -label_smoothing * weights
     mean_vector = tf.reduce_mean(softmax.matrix, axis=0 if softmax.is_embedding else 1)
     mean_logits = tf.linalg.matvec(wide, mean_vector) + tf.reduce_mean(softmax.bias)
-    by_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
-    by_row = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
-    by_bias = tf.reduce_sum(shares) / softmax.vocabulary_size
-    return (-label_smoothing * mean_logits, by_vectors), (by_row, by_bias)
+    d_vectors = tf.cast(shares[:, None] * mean_vector, vectors.dtype)
+    d_row = tf.linalg.matvec(wide, shares, transpose_a=True) / softmax.vocabulary_size
+    d_bias = tf.reduce_sum(shares) / softmax.vocabulary_size
+    return -label_smoothing * mean_logits, d_vectors, d_row, d_bias
 
 
 def _of_logits(logits, tokens, weights, label_smoothing, with_gradients):
-    """What logits `(tokens, vocabulary_size)` say of each token: its loss, whether it is right, the gradient of the weighted
-    sum by its weight, and `with_gradients` the one by its logits, but for the weight; and in another list, what is summed:
-    the gradient by the bias.
+    """What logits `(tokens, vocabulary_size)` say of each token: its loss, whether it is right, its smoothed loss, and
+    `with_gradients` the gradient of the latter with respect to its logits; and in another list, what is summed: the gradient
+    of the weighted sum with respect to the bias.
 
     Each pass over the logits takes as long as a good part of their product. So all passes go over a few rows, which are still
     in the cache from one to the next, before they go over others.
@@ -300,26 +304,26 @@ def _of_logits(logits, tokens, weights, label_smoothing, with_gradients):
 
 def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
     """The same for a few rows. Of label smoothing, only what it takes from the right token is in here, see
-    `_shared_by_all_tokens`."""
+    `_shared_by_all`."""
     import tensorflow as tf
 
     from keras_attn.blocks import best_token, in_blocks
 
     kind, logits = logits.dtype, tf.cast(logits, tf.float32)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)
-    of_tokens = tf.gather_nd(logits, places)
+    label_logits = tf.gather_nd(logits, places)
     probabilities = tf.nn.softmax(logits)
     best = best_token(in_blocks(probabilities))
     # The probability of the best token is never too small for its logarithm to be taken, as that of the right one may be.
     highest, probability = (tf.gather(array, best, batch_dims=1) for array in (logits, probabilities))
-    losses = highest - tf.math.log(probability) - of_tokens
+    losses = highest - tf.math.log(probability) - label_logits
     right = tf.cast(tf.equal(best, tokens), tf.float32)
-    found = [losses, right, losses + label_smoothing * of_tokens]
+    found = [losses, right, losses + label_smoothing * label_logits]
     if not with_gradients:
         return found, []
     less = tf.fill(tf.shape(tokens), label_smoothing - 1)
     with tf.control_dependencies([losses]):  # the last to read the probabilities may write where they are
         # `tf.tensor_scatter_nd_add` would copy them all the same.
-        by_logits = tf.raw_ops.ScatterNdNonAliasingAdd(input=probabilities, indices=places, updates=less)
-    by_bias = tf.linalg.matvec(by_logits, weights, transpose_a=True)
-    return [*found, tf.cast(by_logits, kind)], [by_bias]
+        d_logits = tf.raw_ops.ScatterNdNonAliasingAdd(input=probabilities, indices=places, updates=less)
+    d_bias = tf.linalg.matvec(d_logits, weights, transpose_a=True)
+    return [*found, tf.cast(d_logits, kind)], [d_bias]

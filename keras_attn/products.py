@@ -44,8 +44,8 @@ def may_round():
 
 
 def product(left, right, transpose_left=False, transpose_right=False):
-    """`left @ right` of two matrices, under any backend."""
-    if keras.backend.backend() != "tensorflow":
+    """`left @ right` of two matrices, under any backend; of those that differ in type, as `keras.ops.matmul` has it."""
+    if keras.backend.backend() != "tensorflow" or ops.dtype(left) != ops.dtype(right):
         turned = lambda matrix, turn: ops.transpose(matrix) if turn else matrix
         return ops.matmul(turned(left, transpose_left), turned(right, transpose_right))
     import tensorflow as tf
@@ -55,12 +55,6 @@ def product(left, right, transpose_left=False, transpose_right=False):
     # Only products of batches are told that they may round, so this is a batch of one.
     batch = tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=transpose_left, adj_y=transpose_right)
     return tf.squeeze(batch, axis=0)
-
-
-def rounding_product(left, right):
-    """`left @ right` of two matrices of any kind, as `keras.ops.matmul` has it, which by itself never rounds."""
-    rounds = may_round() and _are_tensorflows_float32(left, right)
-    return product(left, right) if rounds else ops.matmul(left, right)
 
 
 def batch_product(left, right, transpose_right=False):
@@ -75,10 +69,10 @@ def batch_product(left, right, transpose_right=False):
 
     @tf.custom_gradient  # the operation has none of its own
     def of(left, right):
-        def gradients(by_product):
-            by_left = tf.matmul(by_product, right, transpose_b=not transpose_right)
-            pair = (by_product, left) if transpose_right else (left, by_product)
-            return _summed_like((by_left, tf.matmul(*pair, transpose_a=True)), (left, right))
+        def gradients(d_product):
+            d_left = tf.matmul(d_product, right, transpose_b=not transpose_right)
+            pair = (d_product, left) if transpose_right else (left, d_product)
+            return _summed_like((d_left, tf.matmul(*pair, transpose_a=True)), (left, right))
 
         return tf.raw_ops.BatchMatMulV3(x=left, y=right, Tout=left.dtype, adj_y=transpose_right), gradients
 
@@ -94,7 +88,7 @@ def _summed_like(gradients, factors):
         return gradients
     shapes = [tf.shape(factor) for factor in factors]
     repeated = tf.raw_ops.BroadcastGradientArgs(s0=shapes[0][:-2], s1=shapes[1][:-2])
-    return [tf.reshape(tf.reduce_sum(by, axes), shape) for by, axes, shape in zip(gradients, repeated, shapes)]
+    return [tf.reshape(tf.reduce_sum(each, axes), shape) for each, axes, shape in zip(gradients, repeated, shapes)]
 
 
 def _are_tensorflows_float32(*tensors):

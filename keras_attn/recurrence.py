@@ -27,7 +27,7 @@ def is_fastest_here():
     return not tf.config.list_logical_devices("GPU")
 
 
-def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
+def gated_recurrence(inputs, initial_state, mask, kernel, recurrent_kernel, bias):
     """The states of a gated recurrent unit, as `keras.layers.GRU` has it:
 
         update gate  z = σ(W_z x + b_z + U_z h + b'_z)
@@ -39,37 +39,38 @@ def gated_recurrence(inputs, start, mask, kernel, recurrent_kernel, bias):
 
     Args:
         inputs: `(batch, length, input_units)`.
-        start: the state before the first position, float32 `(batch, units)`.
+        initial_state: the one before the first position, float32 `(batch, units)`.
         mask: boolean `(batch, length)`, false where a position is masked, or `None`.
         kernel: `W`, `(input_units, 3 * units)`: side by side, those of update gate, reset gate and candidate.
         recurrent_kernel: `U`, `(units, 3 * units)`, of the same type.
         bias: `b` and `b'`, float32 `(2, 3 * units)`.
 
     Returns:
-        Float32 `(batch, length, units)`, which has first derivatives by all but the mask.
+        Float32 `(batch, length, units)`, which has first derivatives with respect to all but the mask.
 
     Source: Cho et al. 2014 (arXiv 1406.1078), section 2.3, with the reset gate after the product, as cuDNN has it.
     """
     masked = 0.0 if mask is None else ops.cast(ops.logical_not(ops.transpose(mask)), "float32")[:, :, None]
 
     @ops.custom_gradient
-    def states_of(inputs, start, kernel, recurrent_kernel, bias):
+    def states_of(inputs, initial_state, kernel, recurrent_kernel, bias):
         update, reset, candidate = _sums(inputs, kernel, bias[0])
         from_inputs = [update + _WIDE_OPEN * masked, reset, candidate]
-        states, *kept = _forward(from_inputs, start, recurrent_kernel, bias[1])
+        states, *kept = _forward(from_inputs, initial_state, recurrent_kernel, bias[1])
 
-        def gradients(by_states):
-            previous = ops.concatenate([start[None], states[:-1]], axis=0)
+        def gradients(d_states):
+            previous = ops.concatenate([initial_state[None], states[:-1]], axis=0)
             gates = kept or _gates(from_inputs, _sums(previous, recurrent_kernel, bias[1]))
-            by_start, *by_sums = _backward(by_states, previous, gates, recurrent_kernel)
-            by_inputs = _by_vectors(kernel, inputs, by_sums[0])
-            by_matrices, by_biases = zip(*map(_by_weights, (kernel, recurrent_kernel), (inputs, previous), by_sums))
-            return by_inputs, by_start, *by_matrices, ops.stack(by_biases)
+            d_initial_state, d_from_inputs, d_from_states = _backward(d_states, previous, gates, recurrent_kernel)
+            d_inputs = _gradient_of_vectors(kernel, inputs, d_from_inputs)
+            d_kernel, *d_bias = _gradients_of_weights(kernel, inputs, d_from_inputs)
+            d_recurrent_kernel, *d_recurrent_bias = _gradients_of_weights(recurrent_kernel, previous, d_from_states)
+            return d_inputs, d_initial_state, d_kernel, d_recurrent_kernel, ops.stack(d_bias + d_recurrent_bias)
 
         return states, gradients
 
     weights = map(ops.convert_to_tensor, (kernel, recurrent_kernel, bias))
-    return ops.transpose(states_of(ops.transpose(inputs, [1, 0, 2]), start, *weights), [1, 0, 2])
+    return ops.transpose(states_of(ops.transpose(inputs, [1, 0, 2]), initial_state, *weights), [1, 0, 2])
 
 
 def gated_step(inputs, state, kernel, recurrent_kernel, bias):
@@ -90,7 +91,7 @@ def gated_step(inputs, state, kernel, recurrent_kernel, bias):
 # Below, everything is `(length, batch, ...)`.
 
 
-def _forward(from_inputs, start, recurrent_kernel, bias):
+def _forward(from_inputs, initial_state, recurrent_kernel, bias):
     """A list: the states of all positions, and what `_gates` gives if it is worth keeping."""
     # Under JAX it has not been measured. On a graphics processor, whatever a loop writes may take a launch of its own.
     keeps = keras.backend.backend() == "tensorflow"
@@ -100,34 +101,34 @@ def _forward(from_inputs, start, recurrent_kernel, bias):
         state = _next_state(state, gates)
         return state, [state, *gates] if keeps else [state]
 
-    return _scan(one_position, start, from_inputs, outputs=5 if keeps else 1)[1]
+    return _scan(one_position, initial_state, from_inputs, outputs=5 if keeps else 1)[1]
 
 
-def _backward(by_states, previous, gates, recurrent_kernel):
-    """The gradients by the start, by the sums from the inputs, and by those from the states: the latter two are lists of
-    those for update gate, reset gate and candidate.
+def _backward(d_states, previous, gates, recurrent_kernel):
+    """The gradients with respect to the initial state, to the sums from the inputs, and to those from the states: the latter
+    two are lists, for update gate, reset gate and candidate.
 
-    How much each sum moves the new state is known beforehand, for all positions. What a loop has to find is by how much
-    the loss changes with each state, by itself and by way of those that come after it.
+    How much each sum moves the new state, its factor, is known beforehand, for all positions. What a loop has to find is
+    by how much the loss changes with each state, by itself and by way of those that come after it.
     """
     update, reset, candidate, behind_reset = gates
-    by_candidate = (1 - update) * (1 - ops.square(candidate))
-    by_reset = by_candidate * behind_reset * reset * (1 - reset)
-    by_update = (previous - candidate) * update * (1 - update)
-    by_behind_reset = by_candidate * reset
+    candidate_factor = (1 - update) * (1 - ops.square(candidate))
+    reset_factor = candidate_factor * behind_reset * reset * (1 - reset)
+    update_factor = (previous - candidate) * update * (1 - update)
+    behind_reset_factor = candidate_factor * reset
 
-    def one_position(by_state, of_position):
-        by_state_itself, update, *factors = of_position
-        total = by_state_itself + by_state
-        by_sums = _joined([factor * total for factor in factors], ops.dtype(recurrent_kernel))
-        by_previous = product(by_sums, recurrent_kernel, transpose_right=True)
-        return update * total + ops.cast(by_previous, "float32"), [total]
+    def one_position(d_after, of_position):
+        d_itself, update, *factors = of_position
+        total = d_itself + d_after
+        d_sums = _joined([factor * total for factor in factors], ops.dtype(recurrent_kernel))
+        d_previous = product(d_sums, recurrent_kernel, transpose_right=True)
+        return update * total + ops.cast(d_previous, "float32"), [total]
 
     nothing = ops.zeros_like(previous[0])
-    sequences = [by_states, update, by_update, by_reset, by_behind_reset]
-    by_start, (totals,) = _scan(one_position, nothing, sequences, outputs=1, reverse=True)
-    of_gates = [by_update * totals, by_reset * totals]
-    return by_start, [*of_gates, by_candidate * totals], [*of_gates, by_behind_reset * totals]
+    sequences = [d_states, update, update_factor, reset_factor, behind_reset_factor]
+    d_initial_state, (totals,) = _scan(one_position, nothing, sequences, outputs=1, reverse=True)
+    of_gates = [update_factor * totals, reset_factor * totals]
+    return d_initial_state, [*of_gates, candidate_factor * totals], [*of_gates, behind_reset_factor * totals]
 
 
 def _scan(step, state, sequences, outputs, reverse=False):
@@ -178,17 +179,17 @@ def _sums(vectors, matrix, bias):
     return [_like(each, vectors) for each in ops.split(sums, 3, axis=-1)]
 
 
-def _by_vectors(matrix, vectors, by_sums):
-    """The gradient by the vectors of `_sums`, from those by the sums, each `(length, batch, units)`."""
-    by_vectors = product(_joined(by_sums, ops.dtype(matrix)), matrix, transpose_right=True)
-    return ops.cast(_like(by_vectors, vectors), ops.dtype(vectors))
+def _gradient_of_vectors(matrix, vectors, d_sums):
+    """The gradient with respect to the vectors of `_sums`, from those of the sums, each `(length, batch, units)`."""
+    d_vectors = product(_joined(d_sums, ops.dtype(matrix)), matrix, transpose_right=True)
+    return ops.cast(_like(d_vectors, vectors), ops.dtype(vectors))
 
 
-def _by_weights(matrix, vectors, by_sums):
-    """The gradients by the matrix and the bias of `_sums`, from those by the sums, each `(length, batch, units)`."""
+def _gradients_of_weights(matrix, vectors, d_sums):
+    """Those with respect to the matrix and the bias of `_sums`, from those of the sums, each `(length, batch, units)`."""
     kind = ops.dtype(matrix)
-    by_matrix = product(ops.cast(_rows(vectors), kind), _joined(by_sums, kind), transpose_left=True)
-    return by_matrix, ops.concatenate([ops.sum(_rows(each), axis=0) for each in by_sums])
+    d_matrix = product(ops.cast(_rows(vectors), kind), _joined(d_sums, kind), transpose_left=True)
+    return d_matrix, ops.concatenate([ops.sum(_rows(each), axis=0) for each in d_sums])
 
 
 def _joined(sums, kind):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn.decoding import Shortlist
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, SPECIAL_TOKENS
 from keras_attn.text.sequences import ragged_sources
 
@@ -41,7 +41,7 @@ def learn_shortlist(pairs, source_text, target_text, candidates=CANDIDATES, freq
 
     Source: Brown et al. 1993 (Computational Linguistics 19, 2), section 4.2.
     """
-    refuse_no_count(0, candidates=candidates, frequent=frequent)
+    require_count(0, candidates=candidates, frequent=frequent)
     drawn = _drawn(pairs)
     if not drawn:
         raise InputError("There are no pairs to learn a shortlist from; the file is empty.")

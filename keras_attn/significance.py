@@ -5,7 +5,7 @@ Both functions count once (`keras_attn.evaluation.counts_of`) and then only add 
 
 import numpy as np
 
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.evaluation import counts_of
 
 SEED = 12345  # sacrebleu's
@@ -37,7 +37,7 @@ def confidence_intervals(
     """
     if not 0 < level < 1:
         raise InputError(f"level is {level}, but it must be between 0 and 1, for example 0.95.")
-    refuse_no_count(samples=samples)
+    require_count(samples=samples)
     ends = [(1 - level) / 2, (1 + level) / 2]
     intervals = {}
     for name, (counts, formula, _) in counts_of(outputs, references, measures, tokenizer, split).items():
@@ -75,7 +75,7 @@ def paired_test(
 
     Source: Riezler and Maxwell 2005; Clark et al. 2011.
     """
-    refuse_no_count(samples=samples)
+    require_count(samples=samples)
     if len(baseline) != len(outputs):
         raise InputError(
             f"There are {len(outputs)} outputs and {len(baseline)} of the baseline; both must be of the same sources."

@@ -93,9 +93,9 @@ class StringModel(tf.Module):
         source = at_least_one_column(self._read(texts))
         given, asked = map(at_least_one_column, target_ids(self.target_text, targets))
         logits, attention = self._teacher_forced({"source": source, "target": given})
-        gains = tf.gather(log_probabilities_of(logits), asked, batch_dims=2)
-        gains = tf.where(asked != PADDING, gains, 0.0)
-        total = tf.reduce_sum(gains, axis=1)
+        log_probabilities = tf.gather(log_probabilities_of(logits), asked, batch_dims=2)
+        log_probabilities = tf.where(asked != PADDING, log_probabilities, 0.0)
+        total = tf.reduce_sum(log_probabilities, axis=1)
         perplexities = _perplexities(total, asked)
         # The end token of the longest is in the last column.
         asked = asked[:, :-1]
@@ -105,7 +105,7 @@ class StringModel(tf.Module):
             "tokens": self.target_text.to_tokens(ids),
             "log_probabilities": total,
             "perplexities": perplexities,
-            "token_log_probabilities": tf.where(real, gains[:, :-1], 0.0),
+            "token_log_probabilities": tf.where(real, log_probabilities[:, :-1], 0.0),
             "attention": tf.where(real[:, :, None], attention[:, :-1], 0.0),
             "source_tokens": self.source_text.to_tokens(source),
             "ids": ids,

@@ -13,14 +13,14 @@ from keras_attn.built_in import folder_of
 from keras_attn.cores import two_at_a_time
 from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import UNKNOWN
 from keras_attn.models.precision import in_precision
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of
 from keras_attn.strings import StringModel
 from keras_attn.text import first_different_side, text_processor_from_config
-from keras_attn.text.given import elements, refuse_no_string
+from keras_attn.text.given import elements, require_string
 from keras_attn.translation import translation_of
 
 # Texts that are read before they are sorted by length: enough to leave little padding in a batch.
@@ -60,7 +60,7 @@ class Translator:
     ):
         _refuse_other_sizes(model, source_text, target_text)
         _refuse_unknown_replacement(replace_unknown, model)
-        refuse_no_count(batch_size=batch_size)
+        require_count(batch_size=batch_size)
         self.model = model
         self.source_text = source_text
         self.target_text = target_text
@@ -293,7 +293,7 @@ def read_texts(folder):
 
 
 def _windows(elements, size):
-    refuse_no_count(window=size)
+    require_count(window=size)
     elements = iter(elements)
     while part := list(itertools.islice(elements, size)):
         yield part
@@ -302,7 +302,7 @@ def _windows(elements, size):
 def _strings(texts, what):
     texts = list(elements(texts, what))
     for number, text in enumerate(texts, 1):
-        refuse_no_string(text, f"{what} {number}")
+        require_string(text, f"{what} {number}")
     return texts
 
 

@@ -170,12 +170,10 @@ def go_in_one_call(stack, state, training):
 
 def go_in_steps(stack, state, training):
     outputs = []
-    if training:
-        stack.draw_recurrent(state)
-    for _ in range(20):
-        output, state = stack.step(np.zeros((1, 1), "float32"), state, training=training)
-        outputs.append(numbers(output))
-    stack.forget_recurrent()
+    with stack.one_recurrent_dropout(state, training):
+        for _ in range(20):
+            output, state = stack.step(np.zeros((1, 1), "float32"), state, training=training)
+            outputs.append(numbers(output))
     return np.stack(outputs, 1)
 
 

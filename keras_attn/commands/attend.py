@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from keras_attn.commands.common import add_models, add_output, refuse_no_picture, translator_of
+from keras_attn.commands.common import add_models, add_output, require_picture, translator_of
 from keras_attn.commands.search_options import add_search, refuse_search, search_arguments
 from keras_attn.errors import InputError
 from keras_attn.files import refuse_existing
@@ -49,7 +49,7 @@ def run(options):
         options.output = options.html
     if not options.output:
         raise InputError("The picture needs a place; add --output FILE, such as attention.png or attention.html.")
-    refuse_no_picture(options.output, (".png", ".svg", ".pdf", ".html", ".gif"))
+    require_picture(options.output, (".png", ".svg", ".pdf", ".html", ".gif"))
     kind = pathlib.Path(options.output).suffix.lower()
     _refuse_what_does_not_fit(options, kind)
     refuse_existing(options.output, options.overwrite)

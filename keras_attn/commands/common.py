@@ -60,7 +60,7 @@ def output_of(options, **growing):
     return GrowingFile(options.output, overwrite=options.overwrite, **growing)
 
 
-def refuse_no_picture(path, endings=(".png", ".svg", ".pdf")):
+def require_picture(path, endings=(".png", ".svg", ".pdf")):
     """Raises an `InputError` where a picture is asked for, but its path has another ending."""
     if path is not None and pathlib.Path(path).suffix.lower() not in endings:
         raise InputError(f"{path} is no picture; give a path that ends in {', '.join(endings)}.")

@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 
 
 def with_file(arguments, commands):
@@ -77,12 +77,12 @@ def _read_toml(text):
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
-        tomllib = require("tomli", "Reading a .toml file")
+        tomllib = imported("tomli", "Reading a .toml file")
     return tomllib.loads(text)
 
 
 def _read_yaml(text):
-    return require("yaml", "Reading a .yaml file").safe_load(text)
+    return imported("yaml", "Reading a .yaml file").safe_load(text)
 
 
 _READERS = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml, ".json": json.loads}

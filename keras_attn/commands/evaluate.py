@@ -10,7 +10,7 @@ from keras_attn.commands.common import (
     add_pairs,
     pairs_of,
     progress,
-    refuse_no_picture,
+    require_picture,
     translator_of,
 )
 from keras_attn.commands.search_options import add_search, refuse_search, refuse_without, search_arguments
@@ -73,7 +73,7 @@ def run(options):
         refuse_without(options, "--model", ["ensemble", "held_out", "precision"], there=False)
     if options.samples < 1:
         raise InputError(f"--samples is {options.samples}, but it must be 1 or more.")
-    refuse_no_picture(options.plot)
+    require_picture(options.plot)
     _refuse_one_file_for_two(options)
     for path in (options.json, options.plot):
         if path != "-":

@@ -2,7 +2,7 @@
 
 import argparse
 
-from keras_attn.commands.common import add_models, add_output, refuse_no_picture, translator_of
+from keras_attn.commands.common import add_models, add_output, require_picture, translator_of
 from keras_attn.errors import InputError
 from keras_attn.files import refuse_existing
 
@@ -32,7 +32,7 @@ def add_options(command):
 
 def run(options):
     _refuse_what_does_not_go_together(options)
-    refuse_no_picture(options.output)
+    require_picture(options.output)
     refuse_existing(options.output, options.overwrite)
     explanation = _of_translation(options) if options.models else _of_vectors(options)
     print(explanation)

@@ -59,5 +59,5 @@ def _written(options, scored):
     if options.tokens:
         end = scored.log_probability - float(scored.token_log_probabilities.sum())
         each = zip([*scored.tokens, SPECIAL_TOKENS[END]], [*scored.token_log_probabilities, end])
-        columns.append(" ".join(f"{token.replace(' ', '␣')}:{gain:.4f}" for token, gain in each))
+        columns.append(" ".join(f"{token.replace(' ', '␣')}:{value:.4f}" for token, value in each))
     return "\t".join(columns)

@@ -10,7 +10,7 @@ import random
 import re
 
 from keras_attn.data.split import Split
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 
 LOCALES = ("en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "ru", "tr", "ko", "ja", "zh")
 
@@ -69,8 +69,8 @@ def _draw(count, days, patterns, rng):
 
 def _patterns():
     """Every different way to write a date, as `(locale, Babel pattern)`."""
-    dates = require("babel.dates", "The dates task")
-    core = require("babel", "The dates task")
+    dates = imported("babel.dates", "The dates task")
+    core = imported("babel", "The dates task")
     patterns = {}
     for name in LOCALES:
         locale = core.Locale.parse(name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 
 # Sentences are sorted by length within windows of this many batches: enough to leave little padding, few enough that
 # the same sentences seldom meet again in a large corpus (in a small one, those of equal length change places).
@@ -23,7 +23,7 @@ class Plan:
     """
 
     def __init__(self, lengths, batch_size=64, tokens_per_batch=None, max_length=None, seed=None):
-        refuse_no_count(batch_size=batch_size, tokens_per_batch=tokens_per_batch)
+        require_count(batch_size=batch_size, tokens_per_batch=tokens_per_batch)
         if not len(lengths):
             raise InputError("There are 0 pairs to make batches of; give at least one.")
         self.rows = np.arange(len(lengths))

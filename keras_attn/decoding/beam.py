@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_attn.blocks import best_continuations, in_blocks
 from keras_attn.decoding.search import Search, logits_of
 from keras_attn.decoding.targets import NEVER
-from keras_attn.errors import refuse_no_count
+from keras_attn.errors import require_count
 
 
 class BeamSearch(Search):
@@ -34,7 +34,7 @@ class BeamSearch(Search):
 
     def __init__(self, model, width=5, lookahead=10, **options):
         super().__init__(model, width, **options)
-        refuse_no_count(lookahead=lookahead)
+        require_count(lookahead=lookahead)
         self.lookahead = lookahead
 
     def beginnings(self, batch, width):

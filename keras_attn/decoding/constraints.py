@@ -6,7 +6,7 @@ import math
 import tensorflow as tf
 
 from keras_attn.decoding.tokens import among, held, log_probabilities_of, marked
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, SPECIAL_TOKENS
 
 _NEVER = float("-inf")
@@ -32,7 +32,7 @@ class Constraints:
     """
 
     def __init__(self, min_length=0, forbidden=(), no_repeat_ngram=0, repetition_penalty=1.0):
-        refuse_no_count(0, min_length=min_length, no_repeat_ngram=no_repeat_ngram)
+        require_count(0, min_length=min_length, no_repeat_ngram=no_repeat_ngram)
         if not 0 < repetition_penalty < math.inf:
             raise InputError(f"repetition_penalty is {repetition_penalty}, but it must be above 0.")
         forbidden = tuple(forbidden)

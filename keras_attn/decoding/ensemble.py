@@ -49,14 +49,14 @@ class Ensemble:
         memories, states = zip(*(model.encode(source) for model in self.models))
         return memories, states
 
-    def softmax(self, ids):
-        """As `AttentionSeq2Seq.softmax`, of each model."""
-        return [model.softmax(ids) for model in self.models]
+    def output_projection(self, ids):
+        """As `AttentionSeq2Seq.output_projection`, of each model."""
+        return [model.output_projection(ids) for model in self.models]
 
-    def step(self, tokens, state, memory, softmax=None, barred=0.0):
+    def step(self, tokens, state, memory, projection=None, logit_mask=0.0):
         """As `AttentionSeq2Seq.step`; the logits are averaged log-probabilities, the weights the models' mean."""
-        softmax = softmax or [None] * len(self.models)
-        steps = [model.step(tokens, *each, barred) for model, *each in zip(self.models, state, memory, softmax)]
+        projection = projection or [None] * len(self.models)
+        steps = [model.step(tokens, *each, logit_mask) for model, *each in zip(self.models, state, memory, projection)]
         logits, states, weights = zip(*steps)
         return self._together(logits), states, tf.reduce_mean(tf.stack(weights), axis=0)
 

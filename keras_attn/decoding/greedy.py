@@ -9,7 +9,7 @@ from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.tokens import among, at_least_one_column, marked
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
 
 
@@ -25,7 +25,7 @@ class GreedyDecoder:
             `step(tokens, state, memory) -> logits, state, attention weights`, such as `AttentionSeq2Seq`.
         max_length: tokens of a target at most. Whatever this is, a target ends after `2 * source tokens + 50`.
         shortlist: optional `Shortlist`, the tokens that a target can be made of. The model then has
-            `softmax(ids)` too, and a `step` that takes what that returns and what is barred, as `AttentionSeq2Seq` and
+            `output_projection(ids)` too, and a `step` that takes what that returns and a mask, as `AttentionSeq2Seq` and
             `Ensemble` have.
 
     Call arguments:
@@ -41,7 +41,7 @@ class GreedyDecoder:
     def __init__(self, model, max_length=256, shortlist=None, **others):
         if others:
             raise InputError(f"Greedy search takes no {min(others)}; use BeamSearch, of width 1 to be greedy.")
-        refuse_no_count(max_length=max_length)
+        require_count(max_length=max_length)
         if not getattr(model, "built", True):
             model.build()
         self.model = model
@@ -67,22 +67,23 @@ class GreedyDecoder:
             logits, state, weights = writer.step(kept.tokens, kept.state, kept.memory)
             blocks = in_blocks(logits)
             tokens = _best_that_may_be(best_token(blocks), logits)
-            largest, gain = most_probable(logits, blocks)
-            gains = (tf.cast(tf.gather(logits, tokens, batch_dims=1), tf.float32) - largest) + gain
+            best_logit, best_log_probability = most_probable(logits, blocks)
+            chosen = tf.cast(tf.gather(logits, tokens, batch_dims=1), tf.float32)
+            log_probabilities = (chosen - best_logit) + best_log_probability
             given = _Outputs(
                 tf.where(kept.finished, PADDING, tokens),
-                tf.where(kept.finished, 0.0, gains),
+                tf.where(kept.finished, 0.0, log_probabilities),
                 tf.where(kept.finished[:, None], 0.0, tf.cast(weights, tf.float32)),
             )
             finished = kept.finished | (tokens == END) | (time + 1 >= kept.limits)
             return kept._replace(tokens=tokens, finished=finished, state=state), written, given
 
-        _, (tokens, gains, weights) = while_sentences_last(step, unfinished, kept, (), outputs)
-        gains = tf.transpose(gains)[:, None]
-        total = tf.reduce_sum(gains, axis=2)
+        _, (tokens, log_probabilities, weights) = while_sentences_last(step, unfinished, kept, (), outputs)
+        log_probabilities = tf.transpose(log_probabilities)[:, None]
+        total = tf.reduce_sum(log_probabilities, axis=2)
         weights = tf.transpose(weights, [1, 0, 2])[:, None]
         tokens = writer.ids_of(tf.transpose(tokens))[:, None]
-        return Hypotheses(tokens, total, weights, total, gains)
+        return Hypotheses(tokens, total, weights, total, log_probabilities)
 
 
 def _best_that_may_be(tokens, logits):
@@ -110,5 +111,5 @@ class _Outputs(NamedTuple):
     """What a step gives of each sentence that is still there."""
 
     tokens: Any
-    gains: Any
+    log_probabilities: Any
     weights: Any

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from keras_attn.decoding.search import Search
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import PADDING
 
 
@@ -34,8 +34,8 @@ class Sampling(Search):
         super().__init__(model, width=count, count=count, **options)
         if not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature}, but it must be above 0 and finite.")
-        refuse_no_count(top_k=top_k)
-        refuse_no_count(0, seed=seed)
+        require_count(top_k=top_k)
+        require_count(0, seed=seed)
         if not 0 < top_p <= 1:
             raise InputError(f"top_p is {top_p}, but it must be above 0 and at most 1.")
         if seed >= 2**31:

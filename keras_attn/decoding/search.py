@@ -14,7 +14,7 @@ from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.targets import NEVER, Ended, as_hypotheses, best_so_far, no_targets, of_parents, written_on
 from keras_attn.decoding.tokens import at_least_one_column
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, PADDING, START
 
 
@@ -64,7 +64,9 @@ class Search:
         **constraints,
     ):
         if unknown := constraints.keys() - inspect.signature(Constraints).parameters.keys():
-            raise InputError(f"{type(self).__name__} has no option {min(unknown)}; help({type(self).__name__}) lists them.")
+            raise InputError(
+                f"{type(self).__name__} has no option {min(unknown)}; help({type(self).__name__}) lists them."
+            )
         self.constraints = Constraints(**constraints)
         min_length = self.constraints.min_length
         _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length)
@@ -208,11 +210,11 @@ class Search:
         attended = tf.cast(attended, tf.float32)
         logits = self.constraints.penalized(logits, beam.tokens)
         blocks = in_blocks(logits)
-        largest, gain = most_probable(logits, blocks)
-        parents, tokens, chosen = self.chosen(beam.total + (gain - largest), logits, blocks, time, kept)
-        largest, gain = of_parents((largest, gain), parents)
-        gains = (chosen - largest) + gain
-        beam = written_on(beam, parents, tokens, gains, time)
+        best = most_probable(logits, blocks)  # the best logit, and its log-probability
+        parents, tokens, chosen = self.chosen(beam.total + (best[1] - best[0]), logits, blocks, time, kept)
+        best_logit, best_log_probability = of_parents(best, parents)
+        log_probabilities = (chosen - best_logit) + best_log_probability
+        beam = written_on(beam, parents, tokens, log_probabilities, time)
         coverage = tf.nest.map_structure(lambda so_far: of_parents(so_far + attended, parents), kept.coverage)
         ends = (beam.total > NEVER) & ((tokens == END) | (time + 1 >= kept.limits[:, None]))
         score = beam.total / self._penalty(time + 1, length_penalty) + self._coverage_score(coverage, kept.mask)
@@ -275,7 +277,7 @@ def _apart(tensor, width):
 
 
 def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length):
-    refuse_no_count(count=count, width=width, max_length=max_length)
+    require_count(count=count, width=width, max_length=max_length)
     if min_length > max_length:
         raise InputError(f"min_length is {min_length}, but max_length {max_length}; make it no more than that.")
     if count > width:

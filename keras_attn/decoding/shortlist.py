@@ -82,7 +82,7 @@ def written_by(model, shortlist, source, prefix):
     """The model as a search over these sources sees it: `encode` and `step`, and what its tokens are.
 
     Args:
-        model: anything with `encode` and `step`, see `GreedyDecoder`; with a shortlist, also with `softmax`.
+        model: anything with `encode` and `step`, see `GreedyDecoder`; with a shortlist, also with `output_projection`.
         shortlist: `Shortlist`, or `None`.
         source: int `(batch, source_length)`.
         prefix: int `(batch, prefix_length)`, the tokens that each target begins with.
@@ -113,17 +113,17 @@ class _Narrowed:
     def __init__(self, model, shortlist, source, prefix):
         self._model = model
         self._ids, self._place, possible = shortlist.of(source, prefix)
-        self._barred = tf.where(possible, 0.0, float("-inf"))
-        self._softmax = model.softmax(self._ids)
+        self._logit_mask = tf.where(possible, 0.0, float("-inf"))
+        self._projection = model.output_projection(self._ids)
 
     def encode(self, source):
         memory, state = self._model.encode(source)
-        return (memory, self._barred), state
+        return (memory, self._logit_mask), state
 
     def step(self, tokens, state, memory):
-        memory, barred = memory
+        memory, logit_mask = memory
         # What other sentences of the batch can have must not come up in this one.
-        return self._model.step(self.ids_of(tokens), state, memory, self._softmax, barred)
+        return self._model.step(self.ids_of(tokens), state, memory, self._projection, logit_mask)
 
     def places_of(self, ids):
         return tf.gather(self._place, ids)

@@ -15,13 +15,13 @@ class Targets(NamedTuple):
 
     Fields:
         tokens: int32 `(..., steps)`, 0 after the last.
-        gains: float32 `(..., steps)`, the log-probability of each.
+        log_probabilities: float32 `(..., steps)`, of each.
         slots: int32 `(..., steps)`, in which place of the beam it was continued.
-        total: float32, the sum of the gains; `-inf` where there is no target.
+        total: float32, the sum of these; `-inf` where there is no target.
     """
 
     tokens: Any
-    gains: Any
+    log_probabilities: Any
     slots: Any
     total: Any
 
@@ -41,7 +41,7 @@ class Ended(NamedTuple):
 def no_targets(batch, count, steps):
     return Targets(
         tokens=tf.fill([batch, count, steps], PADDING),
-        gains=tf.zeros([batch, count, steps]),
+        log_probabilities=tf.zeros([batch, count, steps]),
         slots=tf.zeros([batch, count, steps], tf.int32),
         total=tf.fill([batch, count], NEVER),
     )
@@ -52,22 +52,22 @@ def of_parents(structure, parents):
     return tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents, batch_dims=1), structure)
 
 
-def written_on(targets, parents, tokens, gains, time):
+def written_on(targets, parents, tokens, log_probabilities, time):
     """Each place with the target of its parent and one token more.
 
     Args:
         targets: `Targets`, `width` for each sentence.
         parents, tokens: int32 `(batch, width)`, which target goes on in each place and with which token.
-        gains: float32 `(batch, width)`, the log-probability of that token.
+        log_probabilities: float32 `(batch, width)`, of that token.
         time: how many tokens there are already.
     """
     targets = of_parents(targets, parents)
     now = tf.range(tf.shape(targets.tokens)[2]) == time
     return targets._replace(
         tokens=tf.where(now, tokens[:, :, None], targets.tokens),
-        gains=tf.where(now, gains[:, :, None], targets.gains),
+        log_probabilities=tf.where(now, log_probabilities[:, :, None], targets.log_probabilities),
         slots=tf.where(now, parents[:, :, None], targets.slots),
-        total=targets.total + gains,
+        total=targets.total + log_probabilities,
     )
 
 
@@ -98,7 +98,7 @@ def as_hypotheses(ended, weights):
     """
     targets, score = ended
     longest = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(targets.tokens != PADDING, tf.int32), axis=2)), 1)
-    tokens, gains, slots = (tensor[:, :, :longest] for tensor in (targets.tokens, targets.gains, targets.slots))
+    tokens, log_probabilities, slots = (tensor[:, :, :longest] for tensor in targets[:3])
     # A target had another place in the beam at each step.
     by_sentence = tf.transpose(weights, [1, 2, 0, 3])
     steps = tf.broadcast_to(tf.range(longest), tf.shape(slots))
@@ -109,5 +109,5 @@ def as_hypotheses(ended, weights):
         tf.where(found, targets.total, 0.0),
         tf.where((tokens != PADDING)[..., None], attended, 0.0),
         tf.where(found, score, 0.0),
-        gains,
+        log_probabilities,
     )

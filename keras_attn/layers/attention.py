@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.layers.alignments import ALIGNMENTS, Alignment, MonotonicAlignment
 from keras_attn.layers.heads import Heads
 from keras_attn.layers.memory import Memory
@@ -220,7 +220,7 @@ class Attention(keras.layers.Layer):
         return type(given).from_config(given.get_config())
 
     def _refuse_what_heads_cannot_do(self):
-        refuse_no_count(heads=self.heads)
+        require_count(heads=self.heads)
         if self.heads == 1:
             return
         if not self.score.content_based:

@@ -141,36 +141,34 @@ class Decoder(keras.layers.Layer):
             outputs, weights = write(target, state, memory)
         logits = self._logits(outputs)
         if in_graph():
-            trace_logits(logits, self._origin(outputs, training))
+            trace_logits(logits, Origin(outputs, *self._softmax, training))
         return logits, weights
 
-    def step(self, tokens, state, memory, softmax=None, barred=0.0):
+    def step(self, tokens, state, memory, projection=None, logit_mask=0.0):
         """One token further.
 
         Args:
             tokens: int `(batch,)`, the last token of each sentence (at first the start token).
             state: from `first_state` or the step before.
             memory: `Memory`.
-            softmax: what `softmax` returns for some ids, if no others matter.
-            barred: added to their logits, `(batch, ids)`: `-inf` where a sentence cannot have an id, and 0 elsewhere.
+            projection: what `output_projection` returns for some ids, if no others matter.
+            logit_mask: added to their logits, `(batch, ids)`: `-inf` where a sentence cannot have an id, and 0 elsewhere.
 
         Returns:
             Logits `(batch, vocabulary_size)`, or `(batch, ids)` of those ids; the new state; and attention weights
             `(batch, source_length)`.
         """
         output, state, weights = self._advance(self.embedding(tokens), state, memory)
-        if softmax is None:
+        if projection is None:
             return self._logits(output), state, weights
-        matrix, bias = softmax
+        matrix, bias = projection
         logits = product(output, matrix) + bias
-        return logits + ops.cast(barred, ops.dtype(logits)), state, weights
+        return logits + ops.cast(logit_mask, ops.dtype(logits)), state, weights
 
-    def softmax(self, ids):
+    def output_projection(self, ids):
         """What `step` needs for the logits of some target ids `(ids,)` alone: matrix `(units, ids)` and bias `(ids,)`."""
-        if self.logits is None:
-            matrix, bias = ops.transpose(ops.take(self.embedding.table.embeddings, ids, axis=0)), self.embedding.bias
-        else:
-            matrix, bias = ops.take(self.logits.kernel, ids, axis=1), self.logits.bias
+        matrix, bias, is_embedding = self._softmax
+        matrix = ops.transpose(ops.take(matrix, ids, axis=0)) if is_embedding else ops.take(matrix, ids, axis=1)
         return tuple(ops.cast(each, self.compute_dtype) for each in (matrix, ops.take(bias, ids, axis=0)))
 
     def query(self, tokens, state):
@@ -206,12 +204,8 @@ class Decoder(keras.layers.Layer):
             "output": self._no_outputs(state["recurrent"]),
             "weights": ops.zeros_like(memory.mask, self.attention.weights_dtype),
         }
-        if training:
-            self.stack.draw_recurrent(state["recurrent"])
-        try:
+        with self.stack.one_recurrent_dropout(state["recurrent"], training):
             results = over_time(step, state, outputs, {"embedded": embedded, "draws": draws})
-        finally:
-            self.stack.forget_recurrent()
         return results["output"], results["weights"]
 
     def _advance(self, embedded, state, memory, draws=None, training=False):
@@ -265,10 +259,12 @@ class Decoder(keras.layers.Layer):
     def _logits(self, outputs):
         return self.embedding.logits(outputs) if self.logits is None else self.logits(outputs)
 
-    def _origin(self, outputs, training):
+    @property
+    def _softmax(self):
+        """Matrix and bias of the softmax, and whether the matrix is an embedding's, with a row for each token."""
         if self.logits is None:
-            return Origin(outputs, self.embedding.table.embeddings, self.embedding.bias, True, training)
-        return Origin(outputs, self.logits.kernel, self.logits.bias, False, training)
+            return self.embedding.table.embeddings, self.embedding.bias, True
+        return self.logits.kernel, self.logits.bias, False
 
     def _refuse_parts_that_do_not_fit(self):
         if self.wiring.asks and self.attention is None:

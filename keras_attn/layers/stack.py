@@ -1,5 +1,7 @@
 """Recurrent layers on top of each other: what encoder and decoder have in common."""
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -210,8 +212,7 @@ class RecurrentStack(keras.layers.Layer):
             state: a list for each layer, as in a call.
             side: `(batch, side_units)`, joined to the input of the layers that `join` named.
             keep: the dropout of this position, from `draw`.
-            training: whether recurrent dropout is on; then `draw_recurrent` comes before the first step, and
-                `forget_recurrent` after the last.
+            training: whether recurrent dropout is on; all steps of a target then go within `one_recurrent_dropout`.
 
         Returns:
             Output `(batch, output_units)` and the new state.
@@ -242,15 +243,17 @@ class RecurrentStack(keras.layers.Layer):
             size = self.units
         return factors
 
-    def draw_recurrent(self, state):
-        """Lets each cell choose what `recurrent_dropout` hides, before a loop over its steps."""
-        for layer, (hidden, *_) in zip(self.recurrent, state):
-            layer.cell.get_recurrent_dropout_mask(hidden)
-
-    def forget_recurrent(self):
-        """Lets each cell forget that again, after the loop."""
-        for layer in self.recurrent:
-            layer.cell.reset_recurrent_dropout_mask()
+    @contextlib.contextmanager
+    def one_recurrent_dropout(self, state, training=None):
+        """All calls of `step` within it hide the same units of the state, which are drawn here for each sentence."""
+        if training:
+            for layer, (hidden, *_) in zip(self.recurrent, state):
+                layer.cell.get_recurrent_dropout_mask(hidden)
+        try:
+            yield
+        finally:
+            for layer in self.recurrent:
+                layer.cell.reset_recurrent_dropout_mask()
 
     def _finish(self, index, below, outputs):
         if self._adds_input(index):

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError, refuse_no_count
+from keras_attn.errors import InputError, require_count
 from keras_attn.fused import forget_origin
 from keras_attn.ids import PADDING
 from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
@@ -184,14 +184,14 @@ class AttentionSeq2Seq(keras.Model):
         memory = self.decoder.remember(values, mask)
         return memory, self.decoder.first_state(self.bridge(state, values, mask), memory)
 
-    def step(self, tokens, state, memory, softmax=None, barred=0.0):
+    def step(self, tokens, state, memory, projection=None, logit_mask=0.0):
         """Writes one token further: `tokens (batch,) -> logits (batch, target_vocabulary_size), state, weights
         (batch, source_length)`. See `Decoder.step`."""
-        return self.decoder.step(tokens, state, memory, softmax, barred)
+        return self.decoder.step(tokens, state, memory, projection, logit_mask)
 
-    def softmax(self, ids):
-        """What `step` needs for the logits of some target ids alone, see `Decoder.softmax`."""
-        return self.decoder.softmax(ids)
+    def output_projection(self, ids):
+        """What `step` needs for the logits of some target ids alone, see `Decoder.output_projection`."""
+        return self.decoder.output_projection(ids)
 
     def teacher_forced(self, inputs, training=None):
         """What the model expects after each token of the right target, and where it looks.
@@ -273,7 +273,7 @@ def _refuse_other_inputs(inputs):
 
 def _refuse_what_does_not_fit(arguments):
     kinds_of_sizes = ("size", "units", "layers")
-    refuse_no_count(**{name: value for name, value in arguments.items() if name.endswith(kinds_of_sizes)})
+    require_count(**{name: value for name, value in arguments.items() if name.endswith(kinds_of_sizes)})
     sizes = arguments["source_vocabulary_size"], arguments["target_vocabulary_size"]
     if arguments["tied_embeddings"] and sizes[0] != sizes[1]:
         raise InputError(

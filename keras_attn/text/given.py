@@ -20,7 +20,7 @@ def elements(given, what):
     return given.numpy().tolist() if hasattr(given, "numpy") else given
 
 
-def refuse_no_string(value, what):
+def require_string(value, what):
     """Raises an `InputError` where a value is no string, or holds half a character."""
     if not isinstance(value, str):
         raise InputError(f"{what} is {value!r}; every text must be a string.")

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, UNKNOWN
-from keras_attn.text.given import elements, refuse_no_string
+from keras_attn.text.given import elements, require_string
 
 # The Unicode forms in which a model may read and write, and how people write what it has written in them.
 WRITTEN_FORMS = {"NFKC": "NFKC", "NFC": "NFC", "NFKD": "NFKC", "NFD": "NFC"}
@@ -42,7 +42,7 @@ class TextProcessor(tf.Module):
             raise InputError(
                 f"normalization is {normalization!r}, but only {', '.join(map(repr, WRITTEN_FORMS))} are known."
             )
-        self.tensorflow_text = require("tensorflow_text", "A text processor")
+        self.tensorflow_text = imported("tensorflow_text", "A text processor")
         self.normalization = normalization
         self.lower_case = lower_case
 
@@ -136,7 +136,7 @@ def chunks(texts):
     chunk = []
     for number, text in enumerate(elements(texts, "A text"), 1):
         if not isinstance(text, bytes):
-            refuse_no_string(text, f"Text {number}")
+            require_string(text, f"Text {number}")
         chunk.append(text)
         if len(chunk) == _CHUNK:
             yield tf.constant(chunk)

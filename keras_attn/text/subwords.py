@@ -9,7 +9,7 @@ import tempfile
 
 import tensorflow as tf
 
-from keras_attn.errors import InputError, require
+from keras_attn.errors import InputError, imported
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, START, UNKNOWN
 from keras_attn.text.processor import TextProcessor, chunks, running_sum_by_row
 
@@ -132,7 +132,7 @@ def _cut(line):
 
 def _train(lines, vocabulary_size):
     """A SentencePiece model of the lines, as bytes."""
-    sentencepiece = require("sentencepiece", "Learning subwords")
+    sentencepiece = imported("sentencepiece", "Learning subwords")
     model = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         rules = pathlib.Path(folder, "rules.tsv")
