@@ -179,7 +179,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check(_flag(field.name), getattr(self, field.name), field.metadata)
+            _check(flag(field.name), getattr(self, field.name), field.metadata)
         _check_data(self)
         _check_model(self)
 
@@ -305,7 +305,7 @@ def resumed_config(path, given):
     for name, value in given.items():
         if getattr(config, name) != value:
             raise InputError(
-                f"{_flag(name)} is {value!r}, but the run in {path.parent} has {getattr(config, name)!r}; resume it "
+                f"{flag(name)} is {value!r}, but the run in {path.parent} has {getattr(config, name)!r}; resume it "
                 f"as it is, or choose another --output."
             )
     return config
@@ -344,22 +344,22 @@ def _check_data(config):
     for first in ("source", "validation_source", "test_source"):
         second = first.replace("source", "target")
         if (getattr(config, first) is None) != (getattr(config, second) is None):
-            raise InputError(f"{_flag(first)} and {_flag(second)} belong together; give both files or neither.")
+            raise InputError(f"{flag(first)} and {flag(second)} belong together; give both files or neither.")
     places = [name for name in ("dataset", "tsv", "source") if getattr(config, name) is not None]
     if config.test_references and config.test_source:
         raise InputError("--test-source and --test-references both say what to test on; give one of them.")
     if config.test_references and config.reverse:
         raise InputError("--test-references has answers on one side only, so --reverse cannot turn it round.")
     if len(places) > 1:
-        raise InputError(f"{' and '.join(map(_flag, places))} both say where the pairs are; give one of them.")
-    refuse_one_input_twice({_flag(name): getattr(config, name) for name in OF_PAIRS})
+        raise InputError(f"{' and '.join(map(flag, places))} both say where the pairs are; give one of them.")
+    refuse_one_input_twice({flag(name): getattr(config, name) for name in OF_PAIRS})
     files = ("tsv", "source", "validation_source", "test_source", "test_references")
     if config.data is not None and not any(getattr(config, name) for name in files):
         raise InputError("--data is the folder of files, but none is named; add --tsv or --source, or leave it out.")
     for name in ("validation_source", "test_source", "test_references"):
         if _of_dates(config) and getattr(config, name) is not None:
             raise InputError(
-                f"{_flag(name)} is for pairs from files, but dates come without any; leave it out, or give --tsv or "
+                f"{flag(name)} is for pairs from files, but dates come without any; leave it out, or give --tsv or "
                 f"--source."
             )
 
@@ -369,7 +369,7 @@ def _check_model(config):
         for name in OF_ATTENTION:
             if getattr(config, name) != getattr(TrainingConfig, name):
                 raise InputError(
-                    f"--wiring none has no attention, so {_flag(name)} does nothing; leave one of them out."
+                    f"--wiring none has no attention, so {flag(name)} does nothing; leave one of them out."
                 )
     if config.window and not config.alignment.startswith("local"):
         raise InputError(
@@ -390,5 +390,6 @@ def _check_model(config):
         raise InputError("--tied-embeddings needs one vocabulary for both sides; add --shared-vocabulary.")
 
 
-def _flag(name):
+def flag(name):
+    """The option of the command line for an argument of this name."""
     return "--" + name.replace("_", "-")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_attn.decoding import Shortlist
 from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, SPECIAL_TOKENS
+from keras_attn.text.given import drawn
 from keras_attn.text.sequences import ragged_sources
 
 CANDIDATES, FREQUENT = 20, 100
@@ -42,10 +43,11 @@ def learn_shortlist(pairs, source_text, target_text, candidates=CANDIDATES, freq
     Source: Brown et al. 1993 (Computational Linguistics 19, 2), section 4.2.
     """
     require_count(0, candidates=candidates, frequent=frequent)
-    drawn = _drawn(pairs)
-    if not drawn:
-        raise InputError("There are no pairs to learn a shortlist from; the file is empty.")
-    sources, targets = map(tf.constant, zip(*drawn))
+    pairs = drawn(pairs, _PAIRS)
+    if not pairs:
+        raise InputError("There are no pairs to learn a shortlist from; give one at least.")
+    random.Random(0).shuffle(pairs)  # files are often sorted by length
+    sources, targets = map(tf.constant, zip(*pairs))
     sources, targets = ragged_sources(source_text, sources), target_text.to_ids(targets)
     entries = _model_1(*_links(sources, targets), target_text.vocabulary_size)
     found = _best(*entries, candidates) | {END: _most_frequent(targets.flat_values.numpy(), frequent)}
@@ -79,18 +81,6 @@ def shortlist_of(tokens, source_text, target_text):
     for token, found in tokens.items():
         candidates[ids[0][token]] = [ids[1][each] for each in found]
     return Shortlist(candidates, target_text.vocabulary_size)
-
-
-def _drawn(pairs):
-    """At most `_PAIRS` of them, any with the same probability, in any order: files are often sorted by length."""
-    drawn, random_numbers = [], random.Random(0)
-    for number, pair in enumerate(pairs):
-        if number < _PAIRS:
-            drawn.append(pair)
-        elif (place := random_numbers.randrange(number + 1)) < _PAIRS:
-            drawn[place] = pair
-    random_numbers.shuffle(drawn)
-    return drawn
 
 
 def _links(sources, targets):

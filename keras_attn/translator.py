@@ -278,18 +278,23 @@ def read_folder(folder):
     Raises:
         InputError: a file is missing, not whole or of another version.
     """
-    folder = folder_of(folder)
-    for file in (Translator.MODEL, *Translator.TEXT.values()):
-        if not (folder / file).is_file():
-            raise InputError(f"{folder} has no {file}; give a folder that Translator.save or train.py wrote.")
+    model = _file_in(folder, Translator.MODEL)
     texts = read_texts(folder)
-    return load_model(folder / Translator.MODEL), texts
+    return load_model(model), texts
 
 
 def read_texts(folder):
-    """The two text processors alone."""
-    about.refuse_another_format(folder)
-    return tuple(text_processor_from_config(files.read_json(folder / file)) for file in Translator.TEXT.values())
+    """The two text processors of a folder alone, with the same errors as `read_folder`."""
+    about.refuse_another_format(folder_of(folder))
+    paths = [_file_in(folder, name) for name in Translator.TEXT.values()]
+    return tuple(text_processor_from_config(files.read_json(path)) for path in paths)
+
+
+def _file_in(folder, name):
+    folder = folder_of(folder)
+    if not (folder / name).is_file():
+        raise InputError(f"{folder} has no {name}; give a folder that Translator.save or train.py wrote.")
+    return folder / name
 
 
 def _windows(elements, size):

@@ -9,11 +9,18 @@ import types
 import pytest
 
 from keras_attn import cli
+from keras_attn.aligning import METHODS
+from keras_attn.commands import align
 from keras_attn.config import CHOICES, TASK_DEFAULTS, TrainingConfig
 from keras_attn.errors import InputError
+from keras_attn.evaluation import BLEU_TOKENIZERS, PRESETS
 from keras_attn.layers.alignments import ALIGNMENTS
+from keras_attn.layers.bridge import BRIDGES
 from keras_attn.layers.scores import SCORES
+from keras_attn.layers.stack import CELLS
 from keras_attn.layers.wirings import WIRINGS
+from keras_attn.text.processor import WRITTEN_FORMS
+from keras_attn.training.measuring import MEASURES
 
 TRAIN = pathlib.Path(__file__).parents[1] / "train.py"
 
@@ -102,9 +109,23 @@ def test_translating_without_a_model_says_what_is_missing(capsys):
     assert "another has no model.keras" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("field, known", [("attention", SCORES), ("alignment", ALIGNMENTS), ("wiring", WIRINGS)])
-def test_the_options_name_what_the_layers_know(field, known):
-    assert CHOICES[field] == tuple(known)
+@pytest.mark.parametrize(
+    "choices, known",
+    [
+        (CHOICES["attention"], SCORES),
+        (CHOICES["alignment"], ALIGNMENTS),
+        (CHOICES["wiring"], WIRINGS),
+        (CHOICES["bridge"], BRIDGES),
+        (CHOICES["cell"], CELLS),
+        (CHOICES["normalization"], WRITTEN_FORMS),
+        (CHOICES["bleu_tokenizer"], BLEU_TOKENIZERS),
+        (CHOICES["measures"], PRESETS),
+        (CHOICES["measures"], MEASURES),
+        (align.SYMMETRIZATIONS, METHODS),
+    ],
+)
+def test_the_options_name_what_the_library_knows(choices, known):
+    assert choices == tuple(known)
 
 
 def test_explain_shows_the_textbook_example_and_draws_it(capsys, tmp_path):

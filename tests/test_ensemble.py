@@ -46,7 +46,9 @@ def test_a_given_target_gets_what_its_steps_get(source, average):
 
 def test_an_ensemble_may_be_part_of_another(source):
     model = bold_model()
-    alone, within = (GreedyDecoder(each, max_length=9)(source) for each in (model, Ensemble([Ensemble([model]), model])))
+    alone, within = (
+        GreedyDecoder(each, max_length=9)(source) for each in (model, Ensemble([Ensemble([model]), model]))
+    )
     np.testing.assert_array_equal(alone.tokens, within.tokens)
     np.testing.assert_allclose(alone.scores, within.scores, rtol=1e-4)
 

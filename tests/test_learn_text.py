@@ -10,6 +10,7 @@ from test_text import SENTENCES, UNITS, random_texts
 
 from keras_attn import InputError, batches
 from keras_attn.text import learn_text_processor, subwords, text_processor_from_config
+from keras_attn.text.given import drawn
 
 pytest.importorskip("tensorflow_text")
 pytest.importorskip("sentencepiece")
@@ -68,13 +69,13 @@ def test_a_subword_vocabulary_without_room_for_the_characters_is_refused():
 
 def test_of_many_lines_some_are_drawn_for_the_subwords_in_every_process_the_same(monkeypatch):
     lines = [f"{number} " + "".join(random.Random(number).choices("abcdefgh", k=20)) for number in range(500)]
-    drawn = subwords._drawn(iter(lines), 100)
-    assert drawn == subwords._drawn(iter(lines), 100)
-    assert len(drawn) == len(set(drawn)) == 100 and set(drawn) < set(lines)
-    assert 20 < sum(line in lines[:250] for line in drawn) < 80  # from everywhere
-    assert subwords._drawn(iter(lines), 500) == lines
+    some = drawn(iter(lines), 100)
+    assert some == drawn(iter(lines), 100)
+    assert len(some) == len(set(some)) == 100 and set(some) < set(lines)
+    assert 20 < sum(line in lines[:250] for line in some) < 80  # from everywhere
+    assert drawn(iter(lines), 500) == lines
     monkeypatch.setattr(subwords, "_TRAINING_LINES", 100)
-    learned = [learn_text_processor(texts, "subwords", vocabulary_size=60).tokens for texts in (lines, drawn)]
+    learned = [learn_text_processor(texts, "subwords", vocabulary_size=60).tokens for texts in (lines, some)]
     assert learned[0] == learned[1]
 
 

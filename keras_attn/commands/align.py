@@ -23,7 +23,7 @@ EXAMPLES = """\
   %(prog)s --model runs/dates --reverse-model runs/dates-reversed --tsv pairs.tsv --symmetrize intersection
 """
 
-_METHODS = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
+SYMMETRIZATIONS = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
 
 
 def add_options(command):
@@ -33,8 +33,8 @@ def add_options(command):
     command.add_argument(
         "--symmetrize",
         metavar="METHOD",
-        choices=_METHODS,
-        help=f"{', '.join(_METHODS)} (default: grow-diag-final-and, with --reverse-model)",
+        choices=SYMMETRIZATIONS,
+        help=f"{', '.join(SYMMETRIZATIONS)} (default: grow-diag-final-and, with --reverse-model)",
     )
     command.add_argument(
         "--level",

@@ -16,6 +16,7 @@ from keras_attn.commands.common import (
     translator_of,
 )
 from keras_attn.ids import END, SPECIAL_TOKENS
+from keras_attn.tables import visible
 
 HELP = "Writes the log-probability, the number of tokens and the perplexity of given targets, a line each."
 EXAMPLES = """\
@@ -59,5 +60,5 @@ def _written(options, scored):
     if options.tokens:
         end = scored.log_probability - float(scored.token_log_probabilities.sum())
         each = zip([*scored.tokens, SPECIAL_TOKENS[END]], [*scored.token_log_probabilities, end])
-        columns.append(" ".join(f"{token.replace(' ', '␣')}:{value:.4f}" for token, value in each))
+        columns.append(" ".join(f"{visible(token)}:{value:.4f}" for token, value in each))
     return "\t".join(columns)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from keras_attn.config import flag
 from keras_attn.errors import InputError
 from keras_attn.files import read_json
 
@@ -24,8 +25,15 @@ def add_search(command, n_best=None):
     search.add_argument("--sample", action="store_true", help="draw the tokens by their probabilities")
     if n_best:
         search.add_argument("--n-best", type=int, metavar="N", help=n_best)
-    search.add_argument("--max-length", type=int, metavar="N", help="tokens of a target at most (default: 256), and no more than twice those of its source and 50")
-    search.add_argument("--min-length", type=int, metavar="N", help="tokens of a target at least, but no more than that")
+    search.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="tokens of a target at most (default: 256), and no more than twice those of its source and 50",
+    )
+    search.add_argument(
+        "--min-length", type=int, metavar="N", help="tokens of a target at least, but no more than that"
+    )
     search.add_argument(
         "--length-penalty", type=_length_penalty, metavar="X", help="GNMT's, from 0 upwards, or average (default: 0)"
     )
@@ -68,7 +76,7 @@ def search_arguments(options):
     refuse_without(options, "--beam", _OF_BEAM, options.beam is not None)
     for name in ("beam", "n_best"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise InputError(f"{_flag(name)} is {getattr(options, name)}, but it must be 1 or more.")
+            raise InputError(f"{flag(name)} is {getattr(options, name)}, but it must be 1 or more.")
     if options.beam is not None and _count(options) > options.beam:
         raise InputError(
             f"--n-best is {options.n_best}, but --beam {options.beam} finds no more than {options.beam}; widen it."
@@ -114,18 +122,14 @@ def refuse_search(options, why):
     """Raises an `InputError` where an option of a search is given although nothing is searched for."""
     for name in ("beam", "sample", "n_best", "max_length", *_OF_BEAM, *_OF_SAMPLING, *_OF_BOTH, *_OF_TOKENS):
         if getattr(options, name) not in (None, False, []):
-            raise InputError(f"{_flag(name)} is for a search, but {why}; leave it out.")
+            raise InputError(f"{flag(name)} is for a search, but {why}; leave it out.")
 
 
 def refuse_without(options, needed, names, there):
     """Raises an `InputError` where an option is given without what it belongs to."""
     for name in names:
         if getattr(options, name) is not None and not there:
-            raise InputError(f"{_flag(name)} is for {needed}; add that, or leave it out.")
-
-
-def _flag(name):
-    return "--" + name.replace("_", "-")
+            raise InputError(f"{flag(name)} is for {needed}; add that, or leave it out.")
 
 
 def _length_penalty(text):

@@ -27,11 +27,10 @@ def add_options(command):
 def run(options):
     output, pairs = output_of(options), pairs_of(options)
     from keras_attn.shortlisting import learn_shortlist
-    from keras_attn.translator import read_folder
+    from keras_attn.translator import read_texts
 
-    _, texts = read_folder(options.model)
     given = {name: getattr(options, name) for name in ("candidates", "frequent") if getattr(options, name) is not None}
-    found = learn_shortlist(pairs, *texts, **given)
+    found = learn_shortlist(pairs, *read_texts(options.model), **given)
     as_json = functools.partial(json.dumps, ensure_ascii=False)
     with output as file:
         file.write("{\n" + ",\n".join(f"{as_json(token)}: {as_json(found[token])}" for token in found) + "\n}")

@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import typing
 
-from keras_attn.config import TrainingConfig, resumed_config
+from keras_attn.config import TrainingConfig, flag, resumed_config
 
 HELP = "Trains a translator from pairs of strings."
 EXAMPLES = """\
@@ -32,16 +32,17 @@ def add_training_options(command, without=()):
     for field in dataclasses.fields(TrainingConfig):
         if field.name in without:
             continue
-        flag = "--" + field.name.replace("_", "-")
         default = "" if field.default is None else f" (default: {field.default})"
         choices = ",".join(field.metadata.get("choices", ()))
         help = field.metadata["help"] + default
         if field.type in (bool, bool | None):
-            command.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help)
+            command.add_argument(
+                flag(field.name), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help
+            )
             continue
         given_type = next(kind for kind in (*typing.get_args(field.type), field.type) if kind is not type(None))
         command.add_argument(
-            flag,
+            flag(field.name),
             type=given_type,
             metavar=f"{{{choices}}}" if choices else field.metadata.get("metavar", "NAME"),
             default=argparse.SUPPRESS,
@@ -57,12 +58,12 @@ def given_fields(options):
 
 def run(options):
     given = given_fields(options)
-    if not (options.resume and options.output):
-        config = TrainingConfig(**given).resolved()
-    options.folder = pathlib.Path(options.output or pathlib.Path("runs", config.task))
+    options.folder = pathlib.Path(options.output or pathlib.Path("runs", TrainingConfig(**given).resolved().task))
     options.record_before = _record_of(options.folder)
     if options.resume:  # what goes together was found out when the run began
         config = resumed_config(options.folder / "config.json", given)
+    else:
+        config = TrainingConfig(**given)
     from keras_attn.training import train
 
     train(config, options.folder, overwrite=options.overwrite, resume=options.resume)

@@ -1,5 +1,7 @@
 """The strings that a user gives, in whatever they come."""
 
+import random
+
 from keras_attn.errors import InputError
 
 
@@ -18,6 +20,17 @@ def elements(given, what):
     if hasattr(given, "as_numpy_iterator"):
         return given.as_numpy_iterator()
     return given.numpy().tolist() if hasattr(given, "numpy") else given
+
+
+def drawn(elements, count):
+    """A list of `count` of the elements, each as likely as any other, but the same each time; all where there are no more."""
+    random_numbers, kept = random.Random(0), []
+    for number, element in enumerate(elements):
+        if number < count:
+            kept.append(element)
+        elif (place := random_numbers.randrange(number + 1)) < count:
+            kept[place] = element
+    return kept
 
 
 def require_string(value, what):

@@ -3,7 +3,6 @@
 import base64
 import io
 import pathlib
-import random
 import re
 import tempfile
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from keras_attn.errors import InputError, imported
 from keras_attn.ids import END, PADDING, SPECIAL_TOKENS, START, UNKNOWN
+from keras_attn.text.given import drawn
 from keras_attn.text.processor import TextProcessor, chunks, running_sum_by_row
 
 DEFAULT_VOCABULARY_SIZE = 8_000
@@ -69,7 +69,7 @@ class SubwordProcessor(TextProcessor):
         """
         normalizer = TextProcessor(**options)
         lines = (line for chunk in chunks(texts) for line in normalizer.normalize(chunk).numpy().tolist() if line)
-        lines = [_cut(line) for line in _drawn(lines, _TRAINING_LINES)]
+        lines = [_cut(line) for line in drawn(lines, _TRAINING_LINES)]
         if not lines:
             raise InputError("There is no text to learn subwords from; give at least one line that is not empty.")
         if vocabulary_size is None:
@@ -112,17 +112,6 @@ class SubwordProcessor(TextProcessor):
 
     def get_config(self):
         return {**super().get_config(), "model": base64.b64encode(self.model).decode()}
-
-
-def _drawn(lines, count):
-    """That many of the lines, each as likely as any other, but the same each time; all where there are no more."""
-    rng, kept = random.Random(0), []
-    for number, line in enumerate(lines):
-        if number < count:
-            kept.append(line)
-        elif (place := rng.randrange(number + 1)) < count:
-            kept[place] = line
-    return kept
 
 
 def _cut(line):

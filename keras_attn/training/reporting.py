@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_attn.tables import measure_name, shown
 from keras_attn.training import folder as folders
 
 _EXAMPLES = 8
@@ -43,11 +44,11 @@ def report(sources, references, translations, metrics, folder):
     print()
     for name, value in metrics.items():
         if name == "exact_match":
-            print(f"{100 * value:.2f} % of {len(sources):,} unseen sources answered to the letter")
+            print(f"{shown(name, value)} of {len(sources):,} unseen sources answered to the letter")
         elif name.endswith("_rate"):
-            print(f"{100 * value:.2f} % {name.replace('_', ' ')}")
+            print(f"{shown(name, value)} {measure_name(name)}")
         elif f"{name}_signature" in metrics:
-            print(f"{value:.2f} {name} ({metrics[f'{name}_signature']})")
+            print(f"{shown(name, value)} {measure_name(name)} ({metrics[f'{name}_signature']})")
     print(f"\nIn {folder}:")
     for name, what in folders.contents(folder):
         print(f"  {name:15} {what}")

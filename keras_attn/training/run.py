@@ -79,8 +79,9 @@ def train(config, folder, overwrite=False, resume=False):
         model = model_to_train(config, texts, len(training))
         Translator(model, *texts).save(folder)
     describe(config, parts, training.pairs, model)
-    callbacks = _callbacks(config, folder, checkpoint, parts.validation, texts)
-    _fit(model, training, validation, epochs_done, config.epochs, callbacks)
+    stopping = ResumedEarlyStopping(checkpoint.history, monitor=f"val_{config.monitor}", patience=config.patience)
+    callbacks = [*_callbacks(config, folder, checkpoint, parts.validation, texts), stopping]
+    _fit(model, training, validation, epochs_done, epochs_done if stopping.is_over else config.epochs, callbacks)
     best = best_epochs(checkpoint.history.get(f"val_{config.monitor}", ()), f"val_{config.monitor}")
     if not best:
         raise InputError("Nothing was learned: the loss is no number; lower --learning-rate, and train anew.")
@@ -113,7 +114,7 @@ def _fit(model, training, validation, epochs_done, epochs, callbacks):
         model.fit(
             training.dataset(first_epoch=epochs_done),
             validation_data=validation,
-            epochs=epochs_done if callbacks[-1].is_over else epochs,
+            epochs=epochs,
             initial_epoch=epochs_done,
             shuffle=False,  # the batches are shuffled already
             verbose=1 if sys.stdout.isatty() else 2,
@@ -140,5 +141,4 @@ def _callbacks(config, folder, checkpoint, validation, texts):
     if config.keep_epochs:
         callbacks.append(KeptEpochs(folder / EPOCHS, config.keep_epochs))
     # What stands before them sees the averages, and the checkpoint the weights.
-    callbacks += [MovingAverages(), checkpoint, keras.callbacks.TerminateOnNaN()]
-    return [*callbacks, ResumedEarlyStopping(checkpoint.history, monitor=monitor, patience=config.patience)]
+    return [*callbacks, MovingAverages(), checkpoint, keras.callbacks.TerminateOnNaN()]
