@@ -34,7 +34,8 @@ def main(arguments=None):
 
 
 def run_and_exit(arguments=None):
-    """The same for a process that ends with it. To be terminated, as by a cluster whose time is up, is to be interrupted."""
+    """Runs a command and ends the process with its exit status. To be terminated, as by a cluster whose time is up, is to be
+    interrupted."""
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is usual:
             signal.signal(number, _interrupt)
@@ -119,7 +120,7 @@ def _parsed(arguments, parser, commands):
 
 
 def _refuse_empty_names(command, options):
-    """As of a shell's variable that was never set."""
+    """Refuses names of nothing, such as those of a shell's variable that was never set."""
     for action in command._actions:
         value = getattr(options, action.dest, None)
         if action.metavar in ("FILE", "FOLDER", "NAME") and "" in (value if isinstance(value, list) else [value]):

@@ -184,7 +184,7 @@ class TrainingConfig:
         _check_model(self)
 
     def resolved(self):
-        """The same with every `None` that the task decides filled in."""
+        """The configuration with every `None` that the task decides filled in."""
         dataset = "dates" if _of_dates(self) else self.dataset
         config = dataclasses.replace(self, dataset=dataset)
         config = _filled(config, **TASK_DEFAULTS["dates" if dataset == "dates" else "text"])
@@ -194,7 +194,7 @@ class TrainingConfig:
         return _filled(config, tied_embeddings=tied, tied_softmax=tied and config.units == config.embedding_units)
 
     def suited_to(self, pairs, batches):
-        """The same with every `None` filled in that depends on how many training pairs and batches there are."""
+        """The configuration with every `None` filled in that depends on the number of training pairs and batches."""
         config = _filled(
             self,
             epochs=max(_EPOCHS, math.ceil(_UPDATES / batches)),
@@ -289,7 +289,7 @@ def read_config(path):
 
 
 def resumed_config(path, given):
-    """The same, if what is given now does not contradict it.
+    """The configuration of a run that is to go on, if what is given now does not contradict it.
 
     Args:
         path: its `config.json`.
@@ -312,7 +312,7 @@ def resumed_config(path, given):
 
 
 def _filled(config, **defaults):
-    """The same with these values where it has none."""
+    """The configuration with these values where it has none."""
     return dataclasses.replace(
         config, **{name: value for name, value in defaults.items() if getattr(config, name) is None}
     )

@@ -152,7 +152,7 @@ def explain(query, keys, values=None, score="dot", source_tokens=None):
 
 
 def explain_step(translator, text, step=1, head=1):
-    """The same for one token of a translation; what `Translator.explain` does.
+    """How the model chose one token of a translation, step by step; what `Translator.explain` does.
 
     Args:
         translator: `Translator`.
@@ -175,7 +175,7 @@ def explain_step(translator, text, step=1, head=1):
 
 
 def explain_steps(translator, text, head=1):
-    """The same for every token of a translation, the end token included: a list of `Explanation`."""
+    """How the model chose every token of a translation, the end token included: a list of `Explanation`."""
     _, explanations = _steps(translator, text, head)
     return list(explanations)
 

@@ -283,7 +283,7 @@ def monotonic_weights(scores, previous, mask=None):
 
 
 def hard_monotonic_weights(scores, previous, mask=None):
-    """The same without chance: it stops at the first position from the previous one on whose score is above zero.
+    """Monotonic weights in decoding: each query stops at the first position from the previous one on whose score is above 0.
 
     Args, returns and source as `monotonic_weights`; a row has one weight of one, or none.
     """

@@ -91,7 +91,7 @@ class _Softmax(NamedTuple):
         return product(d_logits, self.matrix, transpose_right=not self.is_embedding)
 
     def d_rows(self, vectors, d_logits):
-        """That with respect to the matrix, as rows of an embedding even where it is none: this product is the quicker one."""
+        """The gradient with respect to the matrix, as rows of an embedding even where it is none: that is the quicker product."""
         import tensorflow as tf
 
         return tf.cast(product(d_logits, vectors, transpose_left=True), tf.float32)
@@ -303,7 +303,7 @@ def _of_logits(logits, tokens, weights, label_smoothing, with_gradients):
 
 
 def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
-    """The same for a few rows. Of label smoothing, only what it takes from the right token is in here, see
+    """What a few rows of logits say, see `_of_logits`. Of label smoothing, only what it takes from the right token is here, see
     `_shared_by_all`."""
     import tensorflow as tf
 

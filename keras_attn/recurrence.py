@@ -186,7 +186,7 @@ def _gradient_of_vectors(matrix, vectors, d_sums):
 
 
 def _gradients_of_weights(matrix, vectors, d_sums):
-    """Those with respect to the matrix and the bias of `_sums`, from those of the sums, each `(length, batch, units)`."""
+    """The gradients with respect to matrix and bias of `_sums`, from those of the sums, each `(length, batch, units)`."""
     kind = ops.dtype(matrix)
     d_matrix = product(ops.cast(_rows(vectors), kind), _joined(d_sums, kind), transpose_left=True)
     return d_matrix, ops.concatenate([ops.sum(_rows(each), axis=0) for each in d_sums])

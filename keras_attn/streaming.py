@@ -110,7 +110,7 @@ class GrowingFile:
 
 
 class Lines:
-    """The same for a stream, such as standard output, with nothing to go on with."""
+    """Lines written to a stream, such as standard output, with nothing to go on with; used as a `GrowingFile` is."""
 
     done = 0
 

@@ -145,7 +145,7 @@ class StringModel(tf.Module):
 
 
 def _perplexities(log_probabilities, tokens):
-    """Those of targets `(..., target_length)`, in which 0 is no token; 1 where there is none."""
+    """Perplexities of targets `(..., target_length)`, in which 0 is no token; 1 where there is none."""
     return tf.exp(-log_probabilities / tf.maximum(tf.math.count_nonzero(tokens, axis=-1, dtype=tf.float32), 1.0))
 
 

@@ -95,7 +95,10 @@ class Translator:
         return [hypotheses[0] for hypotheses in self.n_best(texts, prefixes)]
 
     def n_best(self, texts, prefixes=None):
-        """The same with all that the search found.
+        """Translates texts with all hypotheses that the search found for each.
+
+        Args:
+            texts, prefixes: as in `translate`.
 
         Returns:
             For each text a list of `Translation`, the best first: as many as the search's `count`, or fewer where its
@@ -318,7 +321,7 @@ def _as_many(others, texts, name):
 
 
 def _token_ids(token, processor):
-    """Those that a token stands for: its own, or all that people read as it (a comma with and without a space beside it)."""
+    """The ids that a token stands for: its own, or all that people read as it (a comma with and without a space beside it)."""
     if not isinstance(token, (str, int, np.integer)) or token == "":
         raise InputError(f"forbidden holds {token!r}, but it must hold tokens, or their ids.")
     if not isinstance(token, str):

@@ -120,7 +120,7 @@ def as_json(translation, **more):
 
 
 def progress(iterable, shown=True, answered=None, done=0):
-    """The same elements, counted on standard error if somebody sees it there.
+    """Yields the elements of an iterable, and counts them on standard error if somebody sees it there.
 
     Args:
         iterable: the elements.

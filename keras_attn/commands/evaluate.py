@@ -180,7 +180,7 @@ def _measured(options, preset, answers, references, baseline, **counting):
 
 
 def _numbers_and_names(search):
-    """Those of the arguments of a search that JSON can hold."""
+    """The arguments of a search that JSON can hold."""
     return {name: value for name, value in search.items() if isinstance(value, (int, float, str))}
 
 

@@ -61,7 +61,7 @@ def describe(folder):
 
 
 def _arguments(path):
-    """Those that a saved model was made with."""
+    """The arguments that a saved model was made with."""
     try:
         with zipfile.ZipFile(path) as model:
             saved = json.loads(model.read("config.json"))

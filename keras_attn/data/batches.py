@@ -46,8 +46,15 @@ def batches(
 
 
 class Batches:
-    """The same in two steps, for whoever must know how much there is first: `len` says how many batches the first epoch
-    has, `pairs` how many pairs an epoch has; `dataset` gives what `batches` does."""
+    """What `batches` does in two steps, for whoever must know first how much there is: `len` says how many batches the first
+    epoch has, `pairs` how many pairs an epoch has, and `dataset` gives the data set.
+
+    Args:
+        pairs, source_text, target_text, **options: see `batches`.
+
+    Raises:
+        InputError: see `batches`.
+    """
 
     def __init__(self, pairs, source_text, target_text, **options):
         self._encoded = EncodedPairs(pairs, source_text, target_text)

@@ -51,7 +51,7 @@ def date_pairs(train=30_000, validation=1_000, test=2_000, seed=0):
 
 
 def _draw(count, days, patterns, rng):
-    """That many different texts for random days in random patterns."""
+    """`count` different pairs, for random days in random patterns."""
     # A good part of the patterns coincides on some days or is ambiguous; half of all combinations always exists.
     most = len(days) * len(patterns) // 2
     numeric = [(locale, form) for locale, form in patterns if _is_numeric(form.pattern)]

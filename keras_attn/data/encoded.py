@@ -42,7 +42,7 @@ class EncodedPairs:
         self._ends = np.cumsum(self.lengths.sum(axis=1) + 1)
 
     def read(self, rows):
-        """These pairs as one batch: `({"source": ids, "target": ids}, labels)` as `keras_attn.data.batches` gives it."""
+        """The pairs with these numbers as one batch: `({"source": ids, "target": ids}, labels)` as `keras_attn.data.batches` gives it."""
         source_lengths = self.lengths[rows, 0]
         with self._lock:
             pairs = [self._read(row) for row in rows]

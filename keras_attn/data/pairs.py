@@ -42,7 +42,7 @@ def read_pairs(pairs):
 
 
 def iterate_pairs(pairs):
-    """The same one after the other."""
+    """The pairs of `read_pairs`, one after the other."""
     if isinstance(pairs, (str, os.PathLike)):
         pairs = stream_tsv(pairs)
     for number, pair in enumerate(elements(pairs, "A pair"), 1):
@@ -65,13 +65,13 @@ def read_tsv(path):
 
 
 def stream_tsv(path):
-    """The same as a `Stream`, for files of any size; what is wrong shows when it is gone through."""
+    """The pairs of a TSV file of any size, see `read_tsv`, as a `Stream`; what is wrong shows when it is gone through."""
     message = f"{path} is empty; each line must be source<TAB>target."
     return Stream(lambda: _not_empty(iterate_tsv(path), message))
 
 
 def iterate_tsv(path):
-    """The same once, one pair after the other; an empty file has none."""
+    """The pairs of a TSV file, see `read_tsv`, read once, one after the other; an empty file has none."""
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip() and "\t" not in line:
             continue
@@ -97,13 +97,14 @@ def read_parallel(source_path, target_path):
 
 
 def stream_parallel(source_path, target_path):
-    """The same as a `Stream`, for files of any size; what is wrong shows when it is gone through."""
+    """The pairs of two files of any size, see `read_parallel`, as a `Stream`; what is wrong shows when it is gone through."""
     message = f"{source_path} and {target_path} are empty; they must have one sentence a line."
     return Stream(lambda: _not_empty(iterate_parallel(source_path, target_path), message))
 
 
 def iterate_parallel(source_path, target_path):
-    """The same once, one pair after the other; that the numbers of lines differ shows at their end."""
+    """The pairs of two files, see `read_parallel`, read once, one after the other; that the numbers of lines differ shows at
+    their end."""
     missing = object()
     sources, targets = read_lines(source_path), read_lines(target_path)
     for number, pair in enumerate(itertools.zip_longest(sources, targets, fillvalue=missing)):

@@ -23,7 +23,7 @@ class Split(NamedTuple):
 
 
 def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
-    """Three parts, such that all pairs with the same source sentence fall into the same one.
+    """Splits pairs into three parts, such that all pairs with the same source sentence fall into the same one.
 
     Two sentences are the same if they are so to a model: whatever their white space, their Unicode form, and characters that
     cannot be seen.
@@ -48,8 +48,15 @@ def split_pairs(pairs, validation=None, test=None, seed=0, lower_case=False):
 
 
 def stream_split(pairs, validation=None, test=None, seed=0, lower_case=False):
-    """The same where the pairs are a `Stream`, or anything else that can be gone through again and again: each part is a
-    `Part` that reads them anew. In memory are nine bytes for a pair meanwhile and one afterwards."""
+    """Splits as `split_pairs` does without holding the pairs in memory: nine bytes for each meanwhile, and one afterwards.
+
+    Args:
+        pairs: a `Stream`, or whatever else can be gone through again and again.
+        validation, test, seed, lower_case: see `split_pairs`.
+
+    Returns:
+        A `Split` of `Part`s, each of which reads the pairs anew.
+    """
     keys = (_key(_uniform(source, lower_case), seed) for source, _ in pairs)
     of_pair = _parts(np.fromiter(keys, np.uint64), validation, test)
     return Split(*(Part(pairs, of_pair == number) for number in range(3)))

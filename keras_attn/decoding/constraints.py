@@ -48,7 +48,7 @@ class Constraints:
         self.repetition_penalty = repetition_penalty
 
     def by_place(self, places_of):
-        """The same for a search in which tokens go by other numbers, which the function finds, and -1 for none."""
+        """These constraints for a search over a shortlist, where tokens go by other numbers: `places_of(ids)`, -1 for none."""
         constraints = copy.copy(self)
         constraints.forbidden = tuple(map(places_of, self.forbidden))
         return constraints

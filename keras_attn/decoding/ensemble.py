@@ -36,7 +36,7 @@ class Ensemble:
 
     @property
     def variables(self):
-        """Those of all models."""
+        """The variables of all models."""
         return [variable for model in self.models for variable in model.variables]
 
     def get_config(self):

@@ -153,7 +153,7 @@ class Search:
         autograph=False,
     )
     def search(self, source, prefix, width, count, length_penalty):
-        """The same as a call, with three settings as tensors, so that an export can take them as inputs."""
+        """Searches as a call does, with three settings as tensors, so that an export can take them as inputs."""
         source = at_least_one_column(source)
         limits = length_limits(source, self.max_length)
         batch, source_length = tf.unstack(tf.shape(source))
@@ -192,7 +192,7 @@ class Search:
         return found._replace(tokens=writer.ids_of(found.tokens))
 
     def _over(self, writer):
-        """The same search over what a writer of `written_by` writes."""
+        """A copy of this search, over what a writer of `written_by` writes."""
         search = copy.copy(self)
         search.model, search.constraints = writer, self.constraints.by_place(writer.places_of)
         return search
@@ -255,7 +255,7 @@ class _Kept(NamedTuple):
 
 
 def logits_of(tokens, logits, parents):
-    """Those of the tokens `(batch, width)` that continue the parents `(batch, width)`, in float32."""
+    """The logits, in float32, of the tokens `(batch, width)` that continue the parents `(batch, width)`."""
     batch, width, vocabulary_size = sizes(logits)
     side_by_side = tf.reshape(logits, [batch, width * vocabulary_size])
     return tf.cast(tf.gather(side_by_side, parents * vocabulary_size + tokens, batch_dims=1), tf.float32)

@@ -36,6 +36,6 @@ def held(tokens, vocabulary_size):
 
 
 def at_least_one_column(source):
-    """The same ids `(batch, source_length)`, with a column of padding where there is none."""
+    """Ids `(batch, source_length)`, with a column of padding where there is no column at all."""
     missing = tf.cast(tf.equal(tf.shape(source)[1], 0), tf.int32)
     return tf.pad(source, [[0, 0], [0, missing]])

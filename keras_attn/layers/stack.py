@@ -47,7 +47,7 @@ CELLS = {"gru": GRU, "lstm": keras.layers.LSTM}
 
 
 class _Orthogonal(keras.initializers.Orthogonal):
-    """Keras's own, in bfloat16, too, in which it cannot be computed."""
+    """Keras's own, which cannot compute in bfloat16: computed in float32 there, and rounded."""
 
     def __call__(self, shape, dtype=None):
         if dtype != "bfloat16":
@@ -151,7 +151,7 @@ class RecurrentStack(keras.layers.Layer):
                 "return_sequences": True,
                 "return_state": True,
                 "recurrent_dropout": recurrent_dropout,
-                "recurrent_initializer": _Orthogonal,  # of which the layer makes one, in its turn among the others' seeds
+                "recurrent_initializer": _Orthogonal,  # made by the layer, so that it draws its seed where Keras's own does
                 **policy,
             }
             layer = CELLS[cell](units, **options)

@@ -34,10 +34,9 @@ class AttentionSeq2Seq(keras.Model):
         wiring: how attention and recurrent layers are joined, `"luong"`, `"bahdanau"`, `"gnmt"` or `"none"`, see
             `Wiring`.
         attention: the name of a score, or an `Attention` of any kind, of which the model makes its own copy, with that
-            layer's precision. `None`:
-            `"scaled-dot"`, or no attention with the wiring `"none"`. Dot products that are not scaled grow with the
-            units; with some hundreds of them the softmax picks one position from the start, gets hardly any gradient and
-            is slow to learn where to look.
+            layer's precision. `None`: `"scaled-dot"`, or no attention with the wiring `"none"`. Dot products that are not
+            scaled grow with the units; with some hundreds of them the softmax picks one position from the start, gets
+            hardly any gradient and is slow to learn where to look.
         input_feeding: whether the attentional vector joins the next position's input (wiring `"luong"`).
         coverage_loss: how much of `functional.coverage_loss` is added to the loss in `fit`, as a mean over all real
             tokens.

@@ -19,7 +19,7 @@ def target_ids(target_text, texts):
 
 
 def ragged_sources(source_text, texts):
-    """The same as ragged int32 `(batch, None)`, without padding."""
+    """Sources, each ending with the end token, as ragged int32 `(batch, None)`, without padding."""
     return _surround(source_text.to_ids(texts), after=END)
 
 

@@ -93,7 +93,7 @@ class SubwordProcessor(TextProcessor):
         return self._tokenizer.tokenize(self.normalize(texts)).with_row_splits_dtype(tf.int64)
 
     def surfaces(self, texts):
-        """As in `TextProcessor`; what stands at a piece is the whole word that it belongs to."""
+        """What people would call each token, see `TextProcessor`: here the whole word that a piece belongs to."""
         pieces = self.to_ids(texts)
         begins = tf.strings.regex_full_match(tf.gather(self._tokens, pieces.values), f"{SPACE}.*")
         number = tf.cast(running_sum_by_row(pieces.with_values(tf.cast(begins, tf.int32))), tf.int64) - 1
@@ -115,7 +115,7 @@ class SubwordProcessor(TextProcessor):
 
 
 def _cut(line):
-    """As much of a line of bytes as SentencePiece reads; it would leave the whole of it out."""
+    """The beginning of a line of bytes, as long as SentencePiece reads; it would leave a longer line out."""
     return line[:_LONGEST_TRAINING_LINE_BYTES].decode(errors="ignore").encode()
 
 

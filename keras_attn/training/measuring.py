@@ -13,7 +13,7 @@ MEASURES = {
 
 
 def with_beam(translator, config):
-    """The same model with the search that it is measured with."""
+    """The translator with the search that its run is measured with."""
     if config.beam == 1:
         return translator
     texts = translator.source_text, translator.target_text
