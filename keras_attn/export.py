@@ -137,11 +137,11 @@ def _beam_of(translator):
     if isinstance(search, BeamSearch):
         beam = copy.copy(search)
     else:
-        settings = {"max_length": search.max_length, "shortlist": search.shortlist}
-        beam = BeamSearch(translator.model, _WIDTH, length_penalty=_LENGTH_PENALTY, **settings)
-    if isinstance(search, Sampling):
-        beam.width, beam.count, beam.length_penalty = max(_WIDTH, search.count), search.count, search.length_penalty
-        beam.coverage_penalty, beam.constraints = search.coverage_penalty, search.constraints
+        settings = {"width": _WIDTH, "length_penalty": _LENGTH_PENALTY}
+        if isinstance(search, Sampling):
+            settings = {name: getattr(search, name) for name in ("count", "length_penalty", "coverage_penalty")}
+            settings |= {"width": max(_WIDTH, search.count), **vars(search.constraints)}
+        beam = BeamSearch(translator.model, max_length=search.max_length, shortlist=search.shortlist, **settings)
     if beam.length_penalty == "average":
         beam.length_penalty = _LENGTH_PENALTY
     return beam

@@ -161,7 +161,7 @@ class Search:
         beam = no_targets(batch, width, steps)
         alive = self.beginnings(batch, width) & (limits[:, None] > 0)
         writer = written_by(self.model, self.shortlist, source, prefix)
-        search = self._over(writer)
+        narrowed = self._over(writer)
         memory, state = tf.nest.map_structure(lambda tensor: _side_by_side(tensor, width), writer.encode(source))
         kept = _Kept(
             limits=limits,
@@ -184,7 +184,7 @@ class Search:
             # A sentence that is done waits for others to be, and must find nothing meanwhile that it would not find alone.
             lasting = unfinished(time, rows, kept, ended)[:, None]
             beam = kept.beam._replace(total=tf.where(lasting, kept.beam.total, NEVER))
-            kept, leaving, attended = search._step(time, kept._replace(beam=beam), length_penalty)
+            kept, leaving, attended = narrowed._step(time, kept._replace(beam=beam), length_penalty)
             return kept, best_so_far(ended, rows, leaving), attended
 
         attended = tf.TensorSpec([None, None, None], tf.float32)
