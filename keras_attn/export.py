@@ -46,7 +46,7 @@ def export_saved_model(translator, folder, name=None, task=None, quality=None):
     - `translate`: `texts` to `translations` alone;
     - `beam`: `texts`, `width`, `n` and `length_penalty` to the same as `serving_default` for the `n` best of each text, by beam
       search; a request to TensorFlow Serving, and a call of `beam` itself, may leave out all but the texts (for those of the
-      translator's search, or 5, 1 and 1.0; `length_penalty` is a number here, 1.0 instead of `"average"`);
+      translator's search; of greedy search, 5, 1 and 1.0; `length_penalty` is a number here, 1.0 instead of `"average"`);
     - `score`: `texts` and `targets` to `log_probabilities`, `perplexities`, `tokens` and `token_log_probabilities`;
     - `attend`: `texts` and `targets` to `attention`, `tokens` and `source_tokens`.
 

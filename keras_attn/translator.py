@@ -288,8 +288,8 @@ def read_folder(folder):
 
 def read_texts(folder):
     """The two text processors of a folder alone, with the same errors as `read_folder`."""
-    about.refuse_another_format(folder_of(folder))
     paths = [_file_in(folder, name) for name in Translator.TEXT.values()]
+    about.refuse_another_format(folder_of(folder))
     return tuple(text_processor_from_config(files.read_json(path)) for path in paths)
 
 

@@ -36,8 +36,11 @@ def test_what_is_said_of_the_attention_does_not_hold_for_none():
 @pytest.mark.parametrize(
     "attention, wiring, sentence",
     [
-        ("foo", "luong", "'foo' is no attention; known are dot, scaled-dot"),
-        ("dot+foo", "luong", "'foo' is no attention"),
+        ("foo", "luong", "'foo' is no part of an attention; known are dot, scaled-dot"),
+        ("dot+foo", "luong", "'foo' is no part of an attention"),
+        ("dot+none", "luong", "'none' is no part of an attention; .* and none by itself"),
+        ("dot+additive", "luong", "'dot.additive' names two scores"),
+        ("local-p+dot+local-m", "luong", "'local-p.dot.local-m' names two scores, two alignments"),
         ("dot+coverage", "luong", "--coverage goes into an additive score"),
         ("dot", "beam", "'beam' is no wiring"),
         ("dot", "none", "'none' is no wiring"),

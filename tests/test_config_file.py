@@ -162,6 +162,7 @@ RECORD = '{"task": "dates", "train": {"units": 7}, "versions": {}}'
         ("a.toml", "help = true", "train", "a.toml has 'help', which is no option of train"),
         ("a.toml", "[units]\nencoder = 7", "train", "a.toml has 'units' as {'encoder': 7}, but --units takes a value"),
         ("a.toml", "[train.units]\nencoder = 7", "train", "a.toml has 'units' as {'encoder': 7}, but --units takes"),
+        ("a.toml", "tsv = ['a', 'b']", "train", "a.toml has 'tsv' as ['a', 'b'], but --tsv takes a value"),
         ("a.toml", "units = true", "train", "a.toml has 'units' as True, but --units takes a value"),
         ("a.toml", 'reverse = "yes"', "train", "a.toml has 'reverse' as 'yes', but --reverse takes true or false"),
         ("a.toml", "reverse = 1", "train", "a.toml has 'reverse' as 1, but --reverse takes true or false"),

@@ -155,7 +155,8 @@ def test_where_nothing_is_left_to_write_the_target_is_empty(source):
         ({"no_repeat_ngram": -1}, "no_repeat_ngram is -1"),
         ({"repetition_penalty": 0}, "repetition_penalty is 0"),
         ({"forbidden": [END]}, "forbidden holds 3, the end token"),
-        ({"forbidden": [5, -1]}, "forbidden holds -1, but ids are 0 or more"),
+        ({"forbidden": [5, -1]}, "forbidden holds -1, but ids are whole numbers, 0 or more"),
+        ({"forbidden": [5.5]}, "forbidden holds 5.5"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(options, sentence):

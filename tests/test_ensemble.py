@@ -53,6 +53,14 @@ def test_an_ensemble_may_be_part_of_another(source):
     np.testing.assert_allclose(alone.scores, within.scores, rtol=1e-4)
 
 
+def test_models_of_different_precision_search_together(source):
+    model, wide = bold_model(), bold_model(dtype="float64")
+    wide.set_weights(model.get_weights())
+    found, alone = (BeamSearch(each, width=2, max_length=9)(source) for each in (Ensemble([model, wide]), model))
+    np.testing.assert_array_equal(found.tokens, alone.tokens)
+    np.testing.assert_allclose(found.attention_weights, alone.attention_weights, atol=1e-5)
+
+
 @pytest.mark.parametrize("search", [GreedyDecoder, slow(BeamSearch)])
 def test_a_model_twice_is_the_model(source, search):
     model = bold_model()

@@ -109,6 +109,7 @@ def test_an_empty_source_has_an_empty_target(source):
     "options, sentence",
     [
         ({"temperature": 0}, "temperature is 0, but it must be above 0"),
+        ({"width": 3}, "Sampling has no option width"),
         ({"top_k": 0}, "top_k is 0"),
         ({"top_p": 0}, "top_p is 0, but it must be above 0 and at most 1"),
         ({"top_p": 1.1}, "top_p is 1.1"),

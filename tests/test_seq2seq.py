@@ -14,7 +14,7 @@ from keras_attn import (
     Perplexity,
     TokenAccuracy,
 )
-from keras_attn.layers import AdditiveScore, Attention, LocalAlignment, MonotonicAlignment
+from keras_attn.layers import AdditiveScore, Attention, DotScore, LocalAlignment, MonotonicAlignment
 
 CELLS_AND_LAYERS = [("gru", 1), ("lstm", 2)]
 FEEDING_BACK = {
@@ -274,6 +274,9 @@ def test_gnmt_reads_both_ways_at_the_bottom_and_has_residual_connections_unless_
         ({"residual": True}, "residual.*no two of these"),
         ({"tied_softmax": True, "wiring": "gnmt"}, "6 units and the decoder 8.*embedding_units"),
         ({"attention": "dots"}, "'dots'.*scaled-dot"),
+        ({"attention": DotScore()}, "attention is <DotScore .*, but it must be the name of a score or an Attention"),
+        ({"attention": False}, "attention is False, but it must be"),
+        ({"target_vocabulary_size": 3}, "target_vocabulary_size is 3, but it must be 4 or more"),
         ({"wiring": "none", "attention": "dot"}, "wiring='none' has no attention"),
         ({"units": 9, "attention": Attention(heads=2)}, "2 heads cannot share 9 units"),
     ],
@@ -310,13 +313,28 @@ def test_float64_trains_and_is_decoded(inputs, options):
 
 @pytest.mark.parametrize(
     "names, message",
-    [(None, "a dictionary, but was given a tuple"), (["source"], "given one without 'target'")],
+    [(None, "a dictionary, but was given a tuple"), (["source"], "a dictionary, but was given one without 'target'")],
 )
 def test_inputs_of_another_kind_are_refused_in_words(inputs, names, message):
     (inputs, labels) = inputs
     given = tuple(inputs.values()) if names is None else {name: inputs[name] for name in names}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^The model reads {message}"):
         compiled(make_model()).fit(given, labels, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "source, target, sentence",
+    [
+        ([[4], [5]], [[2]], "^There are 2 sources and 1 targets"),
+        ([[4]], [[2], [2]], "^There are 1 sources and 2 targets"),
+        (np.zeros((1, 0)), [[2]], "^Source or target has no column"),
+        ([[4]], np.zeros((1, 0)), "^Source or target has no column"),
+        ([4], [[2]], r"must be ids \(batch, length\), but have the shapes \(1,\) and \(1, 1\)"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused_in_words(source, target, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make_model()({"source": np.array(source, "int32"), "target": np.array(target, "int32")})
 
 
 @pytest.mark.parametrize("option", ["units", "embedding_units", "encoder_layers"])

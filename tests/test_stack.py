@@ -237,6 +237,11 @@ def test_another_direction_is_refused_with_the_known_ones():
         RecurrentStack(4, layers=2, bidirectional="frist")
 
 
+def test_a_stack_of_no_layers_is_refused():
+    with pytest.raises(ValueError, match="layers is 0, but it must be 1 or more"):
+        RecurrentStack(4, layers=0)
+
+
 def test_an_unknown_cell_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'rnn'.*'gru' and 'lstm'"):
         RecurrentStack(4, cell="rnn")

@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 
+from keras_attn.commands.common import names
 from keras_attn.errors import InputError, imported
 
 
@@ -110,7 +111,10 @@ def _as_arguments(options, path, command, parser, given):
         is_switch = flags[flag].nargs == 0
         if value is None or flag in given:
             continue
-        if isinstance(value, dict) or isinstance(value, bool) != is_switch:
+        is_repeatable = isinstance(flags[flag], argparse._AppendAction)
+        takes_list = is_repeatable or flags[flag].type is names
+        is_no_value = isinstance(value, dict) or (isinstance(value, list) and not takes_list)
+        if is_no_value or isinstance(value, bool) != is_switch:
             takes = "true or false" if is_switch else "a value"
             raise InputError(f"{path} has {name!r} as {value!r}, but {flag} takes {takes}.")
         if flags[flag].type in (int, float) and not _is_read_by(flags[flag].type, value):
@@ -119,7 +123,7 @@ def _as_arguments(options, path, command, parser, given):
         if is_switch:
             no_flag = flag.replace("--", "--no-", 1)
             yield from [flag] if value else [no_flag] if no_flag in flags else []
-        elif isinstance(value, list) and isinstance(flags[flag], argparse._AppendAction):
+        elif isinstance(value, list) and is_repeatable:
             yield from (f"{flag}={element}" for element in value)
         elif isinstance(value, list):
             yield f"{flag}={','.join(map(str, value))}"

@@ -186,6 +186,11 @@ def _numbers_and_names(search):
 
 def _sources_and_references(options):
     """Sources, for each one a list of references, and the configuration of the run that held them out, or `None`."""
+    given = (options.held_out, options.references, options.tsv, options.source, options.target)
+    if given == (None,) * len(given):
+        raise InputError(
+            "The right answers come from --held-out, --tsv, --source and --target, or --references; give one of these."
+        )
     if options.held_out is None and options.references is None:
         sources, answers = zip(*_some(pairs_of(options)))
         return list(sources), [[answer] for answer in answers], None

@@ -81,7 +81,16 @@ def _attention(serialized):
     if not serialized:
         return None
     config = serialized["config"]
-    return {part: config[part]["class_name"] for part in ("score", "alignment")} | {"heads": config["heads"]}
+    return {part: _layer(config[part]) for part in ("score", "alignment")} | {"heads": config["heads"]}
+
+
+def _layer(serialized):
+    """A serialised layer as one would make it: `DotScore(scaled=True)`."""
+    of_every_layer = ("name", "trainable", "dtype")
+    own = {
+        name: value for name, value in serialized["config"].items() if name not in of_every_layer and value is not None
+    }
+    return f"{serialized['class_name']}({', '.join(f'{name}={value!r}' for name, value in own.items())})"
 
 
 def _read(path):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import numbers
 
 import tensorflow as tf
 
@@ -36,8 +37,9 @@ class Constraints:
         if not 0 < repetition_penalty < math.inf:
             raise InputError(f"repetition_penalty is {repetition_penalty}, but it must be above 0.")
         forbidden = tuple(forbidden)
-        if min(forbidden, default=0) < 0:
-            raise InputError(f"forbidden holds {min(forbidden)}, but ids are 0 or more.")
+        for token in forbidden:
+            if not isinstance(token, numbers.Integral) or token < 0:
+                raise InputError(f"forbidden holds {token!r}, but ids are whole numbers, 0 or more.")
         if END in forbidden:
             raise InputError(
                 f"forbidden holds {END}, the end token {SPECIAL_TOKENS[END]}, without which no target ends."

@@ -58,12 +58,12 @@ class Ensemble:
         projection = projection or [None] * len(self.models)
         steps = [model.step(tokens, *each, logit_mask) for model, *each in zip(self.models, state, memory, projection)]
         logits, states, weights = zip(*steps)
-        return self._together(logits), states, tf.reduce_mean(tf.stack(weights), axis=0)
+        return self._together(logits), states, _mean(weights)
 
     def teacher_forced(self, inputs):
         """As `AttentionSeq2Seq.teacher_forced`, averaged as in `step`."""
         logits, weights = zip(*(model.teacher_forced(inputs) for model in self.models))
-        return self._together(logits), tf.reduce_mean(tf.stack(weights), axis=0)
+        return self._together(logits), _mean(weights)
 
     def _together(self, logits):
         """The average of the models' log-probabilities."""
@@ -82,3 +82,8 @@ class Ensemble:
                         f"The models of an ensemble share their vocabularies, but {name} is {size} in model 1 and "
                         f"{config[name]} in model {number}; take models that were trained on the same text processors."
                     )
+
+
+def _mean(weights):
+    """The mean of the models' attention weights, each in its own precision, in float32."""
+    return tf.reduce_mean(tf.stack([tf.cast(each, tf.float32) for each in weights]), axis=0)

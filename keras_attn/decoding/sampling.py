@@ -31,6 +31,8 @@ class Sampling(Search):
     """
 
     def __init__(self, model, count=1, temperature=1.0, top_k=None, top_p=1.0, seed=0, **options):
+        if "width" in options:
+            raise InputError("Sampling has no option width; count says how many targets it writes.")
         super().__init__(model, width=count, count=count, **options)
         if not 0 < temperature < math.inf:
             raise InputError(f"temperature is {temperature}, but it must be above 0 and finite.")

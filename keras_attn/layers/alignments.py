@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError
+from keras_attn.errors import require_count
 from keras_attn.layers.parts import Matrix
 
 
@@ -66,7 +66,8 @@ class LocalAlignment(Alignment):
 
     def __init__(self, window=10, **kwargs):
         super().__init__(**kwargs)
-        self.window = _at_least_one(window)
+        require_count(window=window)
+        self.window = window
 
     def call(self, scores, query, mask, history, noise=None, training=None):
         target_length, source_length = ops.shape(scores)[-2:]
@@ -96,7 +97,8 @@ class PredictiveAlignment(Alignment):
 
     def __init__(self, window=10, **kwargs):
         super().__init__(**kwargs)
-        self.window = _at_least_one(window)
+        require_count(window=window)
+        self.window = window
         self.hidden = None
         self.center = None
 
@@ -157,12 +159,6 @@ class MonotonicAlignment(Alignment):
 
     def get_config(self):
         return {**super().get_config(), "noise": self.noise, "bias": self.first_bias}
-
-
-def _at_least_one(window):
-    if window < 1:
-        raise InputError(f"window is {window}, but it must be 1 position or more.")
-    return window
 
 
 def _lengths(mask):

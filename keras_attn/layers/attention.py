@@ -67,6 +67,8 @@ class Attention(keras.layers.Layer):
         self.supports_masking = True  # a mask that rides on the values is neither needed nor passed on
         self.score = self._part("score", score, Score, SCORES)
         self.alignment = self._part("alignment", alignment, Alignment, ALIGNMENTS)
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout}, but it must be 0 or more and below 1.")
         self.heads = heads
         self.seed = seed
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)

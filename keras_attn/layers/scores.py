@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn import functional
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, require_count
 from keras_attn.layers.parts import Matrix
 
 
@@ -150,6 +150,7 @@ class AdditiveScore(Score):
 
     def __init__(self, units=None, normalized=False, coverage=False, **kwargs):
         super().__init__(**kwargs)
+        require_count(units=units)
         self.units = units
         self.normalized = normalized
         self.needs_coverage = coverage
@@ -201,6 +202,7 @@ class LocationScore(Score):
 
     def __init__(self, positions=100, **kwargs):
         super().__init__(**kwargs)
+        require_count(positions=positions)
         self.positions = positions
 
     def build(self, query_shape, values_shape):

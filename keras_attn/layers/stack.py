@@ -5,7 +5,7 @@ import contextlib
 import keras
 from keras import ops
 
-from keras_attn.errors import InputError
+from keras_attn.errors import InputError, require_count
 from keras_attn.recurrence import gated_recurrence, gated_step, is_fastest_here
 
 
@@ -132,6 +132,7 @@ class RecurrentStack(keras.layers.Layer):
         self.supports_masking = True  # a mask that rides on a tensor is neither needed nor passed on
         if cell not in CELLS:
             raise InputError(f"cell is {cell!r}, but only {' and '.join(map(repr, CELLS))} are known.")
+        require_count(units=units, layers=layers)
         if not 0 <= recurrent_dropout < 1:  # Keras would take it for 0 or 1
             raise InputError(f"recurrent_dropout is {recurrent_dropout}, but it must be 0 or more and below 1.")
         if bidirectional not in (True, False, "first"):

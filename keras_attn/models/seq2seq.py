@@ -9,7 +9,7 @@ from keras import ops
 from keras_attn import functional
 from keras_attn.errors import InputError, require_count
 from keras_attn.fused import forget_origin
-from keras_attn.ids import PADDING
+from keras_attn.ids import PADDING, SPECIAL_TOKENS
 from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
 from keras_attn.layers.parts import part
 
@@ -150,6 +150,10 @@ class AttentionSeq2Seq(keras.Model):
             **policy,
         )
 
+    def __call__(self, inputs, *arguments, **options):
+        _refuse_other_inputs(inputs)  # here, as Keras hides what is said in `call` behind a list of arguments
+        return super().__call__(inputs, *arguments, **options)
+
     def build(self, input_shape=None):
         """Creates the weights; every size is an argument, so no input is needed."""
         if self.built:
@@ -248,7 +252,14 @@ def _own_attention(attention, wiring, policy):
         return None if wiring == "none" else Attention("scaled-dot", **policy)
     if isinstance(attention, str):
         return Attention(attention, **policy)
-    return part(attention) if isinstance(attention, dict) else type(attention).from_config(attention.get_config())
+    if isinstance(attention, dict):
+        return part(attention)
+    if not isinstance(attention, Attention):
+        raise InputError(
+            f"attention is {attention!r}, but it must be the name of a score or an Attention; put a score or an alignment "
+            f"into one."
+        )
+    return type(attention).from_config(attention.get_config())
 
 
 def _mean_coverage_loss(weights, target):
@@ -263,16 +274,31 @@ def _refuse_other_inputs(inputs):
     elif missing := {"source", "target"} - set(inputs):
         given = f"one without {' and '.join(map(repr, sorted(missing)))}"
     else:
-        return
+        return _refuse_other_shapes(*(getattr(inputs[name], "shape", None) for name in ("source", "target")))
     raise InputError(
         f"The model reads a dictionary, but was given {given}; give it {{'source': ids, 'target': ids}}, both "
         f"(batch, length)."
     )
 
 
+def _refuse_other_shapes(*shapes):
+    if any(shape is None or getattr(shape, "rank", 2) is None for shape in shapes):
+        return  # nobody knows yet
+    source, target = map(tuple, shapes)
+    if len(source) != 2 or len(target) != 2:
+        raise InputError(f"Source and target must be ids (batch, length), but have the shapes {source} and {target}.")
+    if None not in (source[0], target[0]) and source[0] != target[0]:
+        raise InputError(f"There are {source[0]} sources and {target[0]} targets; there must be one for each.")
+    if 0 in (source[1], target[1]):
+        raise InputError(
+            "Source or target has no column; a source holds its end token at least, a target its start token."
+        )
+
+
 def _refuse_what_does_not_fit(arguments):
-    kinds_of_sizes = ("size", "units", "layers")
-    require_count(**{name: value for name, value in arguments.items() if name.endswith(kinds_of_sizes)})
+    require_count(**{name: value for name, value in arguments.items() if name.endswith(("units", "layers"))})
+    vocabulary_sizes = {name: value for name, value in arguments.items() if name.endswith("vocabulary_size")}
+    require_count(len(SPECIAL_TOKENS), **vocabulary_sizes)
     sizes = arguments["source_vocabulary_size"], arguments["target_vocabulary_size"]
     if arguments["tied_embeddings"] and sizes[0] != sizes[1]:
         raise InputError(

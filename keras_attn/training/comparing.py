@@ -49,7 +49,7 @@ def variants(config, attentions, wirings):
                 nothing = {name: getattr(TrainingConfig, name) for name in OF_ATTENTION}
                 found["none", "none"] = dataclasses.replace(config, wiring="none", **nothing)
                 continue
-            chosen = {name: value for part in attention.split("+") for name, value in _meaning(part).items()}
+            chosen = _meaning(attention)
             found[attention, wiring] = dataclasses.replace(config, wiring=base, input_feeding=bool(feeding), **chosen)
     for variant in found.values():
         new_model(variant.resolved()).build()  # what does not fit together is refused before anything is trained
@@ -126,15 +126,25 @@ def table(rows):
     return markdown_table([list(columns), *([show(row) for show in columns.values()] for row in rows)])
 
 
-def _meaning(name):
-    """What one part of an attention's name sets in the configuration."""
-    if name == "coverage":
-        return {"coverage": True}
-    for field in ("attention", "alignment"):
-        if name in CHOICES[field]:
-            return {field: name}
-    known = (*CHOICES["attention"], *CHOICES["alignment"], "coverage", "none")
-    raise InputError(f"{name!r} is no attention; known are {', '.join(known)}, and several joined by +.")
+def _meaning(attention):
+    """What the name of an attention, whose parts are joined by +, sets in the configuration."""
+    meaning = {}
+    for part in attention.split("+"):
+        fields = {field: part for field in ("attention", "alignment") if part in CHOICES[field]}
+        fields |= {"coverage": True} if part == "coverage" else {}
+        if not fields:
+            known = (*CHOICES["attention"], *CHOICES["alignment"], "coverage")
+            raise InputError(
+                f"{part!r} is no part of an attention; known are {', '.join(known)}, which may be joined by +, and none by "
+                f"itself."
+            )
+        if fields.keys() & meaning.keys():
+            raise InputError(
+                f"{attention!r} names two scores, two alignments or one thing twice; join a score, an alignment and coverage, "
+                f"each once."
+            )
+        meaning |= fields
+    return meaning
 
 
 def _train_and_measure(config, parts, texts):

@@ -22,6 +22,11 @@ def held_out(folders, part):
         InputError: a folder holds no run, or the pairs are not those that a run was trained from, so that it may have seen
             what is held out.
     """
+    for folder in folders:
+        if not pathlib.Path(folder, CONFIG).is_file():
+            raise InputError(
+                f"{folder} is no training run, which would have held out pairs in its {CONFIG}; give pairs of your own."
+            )
     first, *others = (read_config(pathlib.Path(folder, CONFIG)) for folder in folders)
     if "-" in (getattr(first, name) for name in OF_PAIRS):
         raise InputError(f"The pairs of {folders[0]} came from standard input and are gone; give others to measure on.")
