@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from keras_attn import about, files
 from keras_attn.built_in import folder_of
-from keras_attn.cores import two_at_a_time
 from keras_attn.data.pairs import iterate_pairs
 from keras_attn.decoding import Ensemble, GreedyDecoder, Shortlist
 from keras_attn.errors import InputError, require_count
 from keras_attn.ids import UNKNOWN
+from keras_attn.kernels.cores import two_at_a_time
 from keras_attn.models.precision import in_precision
 from keras_attn.models.saving import load_model
 from keras_attn.shortlisting import shortlist_of

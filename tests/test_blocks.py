@@ -3,7 +3,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from keras_attn.blocks import best_continuations, best_token, in_blocks, most_probable
+from keras_attn.kernels.blocks import best_continuations, best_token, in_blocks, most_probable
 
 SIZES = [1, 15, 16, 250, 257, 1009]
 

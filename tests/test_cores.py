@@ -8,7 +8,7 @@ from helpers import disturb_weights
 tf = pytest.importorskip("tensorflow")
 
 from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy
-from keras_attn.cores import in_halves, leaves_a_core_idle, one_thread_an_operation, two_at_a_time
+from keras_attn.kernels.cores import in_halves, leaves_a_core_idle, one_thread_an_operation, two_at_a_time
 from keras_attn.layers import decoder as decoder_module
 
 SOURCE = np.array([[5, 6, 7, 3], [8, 3, 0, 0], [9, 4, 3, 0], [3, 0, 0, 0], [6, 6, 3, 0]], "int32")

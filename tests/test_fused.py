@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from helpers import numbers
 
-from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy, fused
-from keras_attn.fused import Origin, origin_of, trace_logits
+from keras_attn import AttentionSeq2Seq, MaskedCrossEntropy, Perplexity, TokenAccuracy
+from keras_attn.kernels import fused
+from keras_attn.kernels.fused import Origin, origin_of, trace_logits
 
 UNITS, VOCABULARY = 6, 30
 

@@ -7,9 +7,11 @@ from helpers import gru_in_numpy, run_python
 
 tf = pytest.importorskip("tensorflow")
 
-from keras_attn import products, recurrence
+from keras_attn import products
+from keras_attn.kernels import recurrence
+from keras_attn.kernels.backend import has_no_faster_layers
+from keras_attn.kernels.recurrence import gated_recurrence
 from keras_attn.layers.stack import GRU
-from keras_attn.recurrence import gated_recurrence
 
 UNITS, INPUT_UNITS = 4, 3
 UNDER_JAX = """
@@ -174,9 +176,9 @@ def test_under_jax_it_equals_the_layer_of_keras_too(tmp_path):
 
 
 def test_with_tensorflow_a_graphics_processor_has_something_faster(monkeypatch):
-    assert recurrence.is_fastest_here()
+    assert has_no_faster_layers()
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
-    assert not recurrence.is_fastest_here()
+    assert not has_no_faster_layers()
 
 
 def test_recurrent_dropout_is_left_to_keras_in_training_alone(rng, monkeypatch):

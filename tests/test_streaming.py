@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_attn import InputError
-from keras_attn.streaming import GrowingFile, Lines
+from keras_attn.commands.streaming import GrowingFile, Lines
 
 INPUTS = [f"line {number}" for number in range(2_500)]
 

@@ -13,7 +13,7 @@ from benchmarks.sentences import BEAM, GREEDY, LENGTH_PENALTY, WIDTH, batches_to
 
 def ours(options):
     from keras_attn import AttentionSeq2Seq, BeamSearch, FusedAdam, GreedyDecoder, MaskedCrossEntropy
-    from keras_attn.cores import one_thread_an_operation
+    from keras_attn.kernels.cores import one_thread_an_operation
     from keras_attn.models.precision import in_precision
     from keras_attn.products import allow_bfloat16_products
 
@@ -136,7 +136,7 @@ def prepare(options):
     searches = RIVALS[options["rival"]](options)
     if options["rival"] != "ours":
         return measurement(options, searches)
-    from keras_attn.cores import two_at_a_time
+    from keras_attn.kernels.cores import two_at_a_time
 
     return measurement(options, searches, two_at_a_time)  # as `Translator` does
 

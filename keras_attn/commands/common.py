@@ -53,7 +53,7 @@ def output_of(options, **growing):
     Args:
         **growing: of `GrowingFile`, for one that can be gone on with.
     """
-    from keras_attn.streaming import GrowingFile, Lines
+    from keras_attn.commands.streaming import GrowingFile, Lines
 
     if options.output in (None, "-"):
         return Lines(sys.stdout)
@@ -93,7 +93,7 @@ def translator_of(options, **more):
     """The translator of `add_models`, with options of its own."""
     if options.ensemble and len(options.models) < 2:
         raise InputError("--ensemble says how several models are averaged, but there is one; give --model again.")
-    from keras_attn.cores import one_thread_an_operation
+    from keras_attn.kernels.cores import one_thread_an_operation
     from keras_attn.products import let_products_round
     from keras_attn.translator import Translator
 

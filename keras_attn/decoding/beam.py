@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from keras_attn.blocks import best_continuations, in_blocks
 from keras_attn.decoding.search import Search, logits_of
 from keras_attn.decoding.targets import NEVER
 from keras_attn.errors import require_count
+from keras_attn.kernels.blocks import best_continuations, in_blocks
 
 
 class BeamSearch(Search):

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_attn.blocks import best_token, in_blocks, most_probable
 from keras_attn.decoding.hypotheses import Hypotheses, length_limits
 from keras_attn.decoding.loop import while_sentences_last
 from keras_attn.decoding.shortlist import written_by
 from keras_attn.decoding.tokens import among, at_least_one_column, marked
 from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, NEVER_WRITTEN, PADDING, START
+from keras_attn.kernels.blocks import best_token, in_blocks, most_probable
 
 
 class GreedyDecoder:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_attn.blocks import in_blocks, most_probable, sizes
 from keras_attn.decoding.constraints import Constraints
 from keras_attn.decoding.hypotheses import length_limits
 from keras_attn.decoding.loop import while_sentences_last
@@ -16,6 +15,7 @@ from keras_attn.decoding.targets import NEVER, Ended, as_hypotheses, best_so_far
 from keras_attn.decoding.tokens import at_least_one_column
 from keras_attn.errors import InputError, require_count
 from keras_attn.ids import END, PADDING, START
+from keras_attn.kernels.blocks import in_blocks, most_probable, sizes
 
 
 class Search:

@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
-from keras_attn.cores import in_halves, leaves_a_core_idle
 from keras_attn.errors import InputError
-from keras_attn.fused import Origin, in_graph, trace_logits
+from keras_attn.kernels.backend import in_graph
+from keras_attn.kernels.cores import in_halves, leaves_a_core_idle
+from keras_attn.kernels.fused import Origin, trace_logits
 from keras_attn.layers.memory import Memory
 from keras_attn.layers.parts import Dense, part
 from keras_attn.layers.time import over_time

@@ -6,14 +6,15 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError, require_count
-from keras_attn.recurrence import gated_recurrence, gated_step, is_fastest_here
+from keras_attn.kernels.backend import has_no_faster_layers
+from keras_attn.kernels.recurrence import gated_recurrence, gated_step
 
 
 class GRU(keras.layers.GRU):
     """Keras's own, but faster on a processor under TensorFlow."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not is_fastest_here() or self._leaves_to_keras(training):
+        if not has_no_faster_layers() or self._leaves_to_keras(training):
             return super().inner_loop(sequences, initial_state, mask, training)
         if self.go_backwards:
             sequences, mask = ops.flip(sequences, axis=1), None if mask is None else ops.flip(mask, axis=1)

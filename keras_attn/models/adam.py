@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_attn.replicas import one_replica
+from keras_attn.kernels.backend import one_replica
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_attn.errors import InputError
-from keras_attn.fused import origin_of
 from keras_attn.ids import PADDING
+from keras_attn.kernels.fused import origin_of
 
 
 @keras.saving.register_keras_serializable(package="keras_attn")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_attn.fused import found_by_loss
+from keras_attn.kernels.fused import found_by_loss
 from keras_attn.models.losses import cross_entropy, token_weights
 
 

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_attn import functional
 from keras_attn.errors import InputError, require_count
-from keras_attn.fused import forget_origin
 from keras_attn.ids import PADDING, SPECIAL_TOKENS
+from keras_attn.kernels.fused import forget_origin
 from keras_attn.layers import Attention, Bridge, Decoder, Encoder, RecurrentStack, TokenEmbedding
 from keras_attn.layers.parts import part
 

@@ -5,7 +5,7 @@ import ctypes
 import os
 import sys
 
-from keras_attn.cores import one_thread_an_operation
+from keras_attn.kernels.cores import one_thread_an_operation
 from keras_attn.products import let_products_round
 
 # What glibc's `mallopt` is told: the name of each setting in the environment, its number in malloc.h, and the value.

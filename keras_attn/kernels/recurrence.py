@@ -18,15 +18,6 @@ from keras_attn.products import product
 _WIDE_OPEN = 1e4
 
 
-def is_fastest_here():
-    """Whether `gated_recurrence` can run here, and nothing faster can, as with TensorFlow on a graphics processor."""
-    if keras.backend.backend() != "tensorflow":
-        return keras.backend.backend() == "jax"
-    import tensorflow as tf
-
-    return not tf.config.list_logical_devices("GPU")
-
-
 def gated_recurrence(inputs, initial_state, mask, kernel, recurrent_kernel, bias):
     """The states of a gated recurrent unit, as `keras.layers.GRU` has it:
 

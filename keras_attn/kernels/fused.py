@@ -18,8 +18,8 @@ import keras
 from keras import ops
 
 from keras_attn.ids import PADDING
+from keras_attn.kernels.backend import one_replica
 from keras_attn.products import product
-from keras_attn.replicas import one_replica
 
 # How many logits a chunk has, 20 MB in float32, and how many chunks are in work at a time.
 _LOGITS_AT_A_TIME = 5_000_000
@@ -112,15 +112,6 @@ def _snapshot(weights):
         # A variable that is still to be made has no value but that of its initializer.
         weights = weights.value if weights._value is None else weights._value
     return tf.convert_to_tensor(weights)
-
-
-def in_graph():
-    """Whether this is a graph of TensorFlow's."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.executing_eagerly()
 
 
 def trace_logits(logits, origin):
@@ -307,7 +298,7 @@ def _of_rows(logits, tokens, weights, label_smoothing, with_gradients):
     `_shared_by_all`."""
     import tensorflow as tf
 
-    from keras_attn.blocks import best_token, in_blocks
+    from keras_attn.kernels.blocks import best_token, in_blocks
 
     kind, logits = logits.dtype, tf.cast(logits, tf.float32)
     places = tf.stack([tf.range(tf.shape(tokens)[0]), tokens], axis=1)

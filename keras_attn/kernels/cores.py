@@ -9,7 +9,7 @@ import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from keras_attn.fused import in_graph
+from keras_attn.kernels.backend import in_graph
 
 _FEW = 2
 
