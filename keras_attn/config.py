@@ -219,9 +219,9 @@ CHOICES = {
 
 # The fields that decide which pairs there are and what is held out.
 OF_PAIRS = (
-    *("data", "dataset", "tsv", "source", "target", "validation_source", "validation_target", "test_source"),
-    *("test_target", "test_references", "reverse", "pairs"),
-)
+    "data", "dataset", "tsv", "source", "target", "validation_source", "validation_target", "test_source",
+    "test_target", "test_references", "reverse", "pairs",
+)  # fmt: skip
 
 # The fields that say something about the attention alone.
 OF_ATTENTION = ("attention", "alignment", "window", "heads", "coverage", "coverage_loss", "attention_dropout")

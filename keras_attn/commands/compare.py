@@ -15,9 +15,8 @@ EXAMPLES = """\
 
 # What each variant decides for itself; and all train for as many epochs, of which none is kept.
 _DECIDED = (
-    *("attention", "alignment", "window", "coverage", "wiring", "input_feeding"),
-    *("monitor", "patience", "keep_epochs", "ema"),
-)
+    "attention", "alignment", "window", "coverage", "wiring", "input_feeding", "monitor", "patience", "keep_epochs", "ema",
+)  # fmt: skip
 
 
 def add_options(command):

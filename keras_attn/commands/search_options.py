@@ -6,9 +6,10 @@ from keras_attn.config import flag
 from keras_attn.errors import InputError
 from keras_attn.files import read_json
 
-_OF_BEAM = ("length_penalty", "coverage_penalty", "lookahead")
+_OF_BEAM = ("lookahead",)
+_OF_RANKING = ("length_penalty", "coverage_penalty")
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
-_OF_BOTH = ("min_length", "no_repeat_ngram", "repetition_penalty")
+_CONSTRAINTS = ("min_length", "no_repeat_ngram", "repetition_penalty")
 _OF_TOKENS = ("forbid", "shortlist", "replace_unknown", "lexicon")
 
 
@@ -74,6 +75,7 @@ def search_arguments(options):
         raise InputError("--beam and --sample are two searches; choose one of them.")
     refuse_without(options, "--sample", _OF_SAMPLING, options.sample)
     refuse_without(options, "--beam", _OF_BEAM, options.beam is not None)
+    refuse_without(options, "--beam or --sample", _OF_RANKING, options.beam is not None or options.sample)
     for name in ("beam", "n_best"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise InputError(f"{flag(name)} is {getattr(options, name)}, but it must be 1 or more.")
@@ -81,7 +83,7 @@ def search_arguments(options):
         raise InputError(
             f"--n-best is {options.n_best}, but --beam {options.beam} finds no more than {options.beam}; widen it."
         )
-    names = ("max_length", *_OF_BEAM, *_OF_SAMPLING, *_OF_BOTH)
+    names = ("max_length", *_OF_BEAM, *_OF_RANKING, *_OF_SAMPLING, *_CONSTRAINTS)
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given["replace_unknown"] = _replacement(options)
     if options.forbid:
@@ -93,7 +95,7 @@ def search_arguments(options):
     if options.sample:
         return given | {"search": Sampling, "count": _count(options)}
     constrained = (
-        any(name in given for name in ("forbidden", *_OF_BOTH)) or getattr(options, "prefix", None) is not None
+        any(name in given for name in ("forbidden", *_CONSTRAINTS)) or getattr(options, "prefix", None) is not None
     )
     if options.beam is None and options.n_best is None and not constrained:
         return given | {"search": GreedyDecoder}
@@ -120,7 +122,8 @@ def _replacement(options):
 
 def refuse_search(options, why):
     """Raises an `InputError` where an option of a search is given although nothing is searched for."""
-    for name in ("beam", "sample", "n_best", "max_length", *_OF_BEAM, *_OF_SAMPLING, *_OF_BOTH, *_OF_TOKENS):
+    of_searches = (*_OF_BEAM, *_OF_RANKING, *_OF_SAMPLING, *_CONSTRAINTS, *_OF_TOKENS)
+    for name in ("beam", "sample", "n_best", "max_length", *of_searches):
         if getattr(options, name) not in (None, False, []):
             raise InputError(f"{flag(name)} is for a search, but {why}; leave it out.")
 

@@ -72,9 +72,8 @@ def run(options):
 
 # The options that can be others when a file is gone on with.
 _DO_NOT_MATTER = (
-    *("command", "prog", "after_interruption", "arguments", "config"),
-    *("output", "overwrite", "resume", "batch_size", "window"),
-)
+    "command", "prog", "after_interruption", "arguments", "config", "output", "overwrite", "resume", "batch_size", "window",
+)  # fmt: skip
 
 
 def _written(options, number, hypotheses):

@@ -117,6 +117,17 @@ def test_samples_depend_on_the_seed(run):
     assert once == again != other and len(once) == 15
 
 
+def test_samples_are_ranked_as_asked(run):
+    line = "translate --model runs/dates --max-length 20 --sample --n-best 3 --length-penalty average --json"
+    found = [json.loads(each) for each in run(line, "\n".join(SOURCES[:3]))]
+    for each in found:
+        lengths = (len(each["tokens"]), len(each["tokens"]) + 1)  # cut off, or with its end
+        means = (each["log_probability"] / max(length, 1) for length in lengths)
+        assert any(each["score"] == pytest.approx(mean, rel=1e-4) for mean in means)
+    scores = [each["score"] for each in found]
+    assert all(sorted(scores[at : at + 3], reverse=True) == scores[at : at + 3] for at in (0, 3, 6))
+
+
 @pytest.mark.slow
 def test_unknown_tokens_are_looked_up_in_the_lexicon(run, translator):
     """Where every other token is forbidden, the model can only write unknown ones."""
