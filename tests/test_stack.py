@@ -4,6 +4,7 @@ import pytest
 from helpers import disturb_weights, gru_in_numpy, lstm_in_numpy, numbers
 
 from keras_attn.layers import RecurrentStack
+from keras_attn.layers.time import over_time
 
 CELLS = {"gru": gru_in_numpy, "lstm": lstm_in_numpy}
 LENGTHS = (5, 3, 1)
@@ -177,8 +178,25 @@ def go_in_steps(stack, state, training):
     return np.stack(outputs, 1)
 
 
+def go_in_a_loop(stack, state, training):
+    """In a graph, over the loop that a decoder goes through."""
+    tf = pytest.importorskip("tensorflow")
+
+    def step(inputs, state):
+        output, state = stack.step(inputs["inputs"], state, training=training)
+        return {"output": output}, state
+
+    @tf.function(autograph=False)
+    def outputs():
+        with stack.one_recurrent_dropout(state, training):
+            found = over_time(step, state, {"output": tf.zeros([1, 50])}, {"inputs": tf.zeros([1, 20, 1])})
+        return found["output"]
+
+    return numbers(outputs())
+
+
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("go", [go_in_one_call, go_in_steps])
+@pytest.mark.parametrize("go", [go_in_one_call, go_in_steps, go_in_a_loop])
 def test_recurrent_dropout_hides_the_same_units_at_all_positions_and_in_training_alone(cell, go):
     stack = stack_that_hands_its_state_on(cell)
     state = [[np.ones((1, 50), "float32") for _ in layer] for layer in stack.state_shape]
