@@ -4,8 +4,7 @@ from helpers import random_ids, softmax
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model
-from test_sampling import LoadedDie
+from models import LoadedDie, bold_model
 
 from keras_attn import BeamSearch, InputError, Sampling
 from keras_attn.decoding.constraints import Constraints

@@ -5,7 +5,7 @@ from helpers import numbers, random_ids, slow, softmax, step_by_step
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model
+from models import bold_model
 
 from keras_attn import AttentionSeq2Seq, BeamSearch, Ensemble, GreedyDecoder, InputError
 

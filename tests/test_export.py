@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import run_python
-from test_translator import TEXTS, untrained_translator
+from models import TEXTS, untrained_translator
 
 pytest.importorskip("tensorflow_text")
 

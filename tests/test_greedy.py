@@ -1,33 +1,12 @@
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from helpers import numbers, random_ids, slow
+from models import VARIANTS, SpellingModel, bold_model
 
 tf = pytest.importorskip("tensorflow")
 
-from keras_attn import AttentionSeq2Seq, GreedyDecoder, InputError
+from keras_attn import GreedyDecoder, InputError
 from keras_attn.ids import END, START
-from keras_attn.layers import AdditiveScore, Attention, LocalAlignment
-
-
-class SpellingModel:
-    """Copies the source, whatever it is, then ends: the state is the position."""
-
-    class Memory(NamedTuple):
-        source: tf.Tensor
-
-    def encode(self, source):
-        return self.Memory(source), [[tf.zeros([tf.shape(source)[0], 1], tf.int32)]]
-
-    def step(self, tokens, state, memory):
-        position = state[0][0]
-        source = tf.pad(memory.source, [[0, 0], [0, 1]])
-        here = tf.minimum(position, tf.shape(source)[1] - 1)
-        letter = tf.gather(source, here[:, 0], batch_dims=1)
-        letter = tf.where(letter == 0, END, letter)
-        weights = tf.one_hot(position[:, 0], tf.shape(memory.source)[1])
-        return 10 * tf.one_hot(letter, 30), [[position + 1]], weights
 
 
 def greedy_in_python(model, source, limit):
@@ -44,26 +23,6 @@ def greedy_in_python(model, source, limit):
         rows.append(numbers(weights)[0])
         total += log_probabilities[token]
     return tokens, total, np.array(rows)
-
-
-VARIANTS = {
-    "luong": {},
-    "input feeding": {"input_feeding": True},
-    "bahdanau": {"wiring": "bahdanau", "cell": "lstm"},
-    "gnmt": {"wiring": "gnmt", "decoder_layers": 2},
-    "none": {"wiring": "none"},
-    "monotonic": {"attention": Attention("additive", "monotonic")},
-    "coverage": {"attention": Attention(AdditiveScore(coverage=True)), "input_feeding": True},
-    "local": {"attention": Attention("general", LocalAlignment(window=1))},
-}
-
-
-def bold_model(**options):
-    """One whose sentences end differently."""
-    model = AttentionSeq2Seq(20, 15, units=8, **options)
-    model.build()
-    model.set_weights([weight * 2 for weight in model.get_weights()])
-    return model
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import SpellingModel
+from models import SpellingModel
 
 from keras_attn import BeamSearch, GreedyDecoder
 from keras_attn.decoding.loop import while_sentences_last

@@ -4,25 +4,12 @@ from helpers import numbers, random_ids, softmax
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import bold_model
+from models import LoadedDie, bold_model
 
 from keras_attn import GreedyDecoder, InputError, Sampling
 from keras_attn.ids import END, START
 
 LENGTHS = [5, 2, 7, 1]
-
-
-class LoadedDie:
-    """Gives each of eight tokens the same probability at every step, whatever came before."""
-
-    probabilities = np.array([0, 0.02, 0, 0.08, 0.4, 0.3, 0.15, 0.05], "float32")
-
-    def encode(self, source):
-        return (), [tf.zeros([tf.shape(source)[0], 1])]
-
-    def step(self, tokens, state, memory):
-        logits = tf.tile(tf.math.log(self.probabilities + 1e-30)[None], [tf.shape(tokens)[0], 1])
-        return logits, state, tf.zeros([tf.shape(tokens)[0], 1])
 
 
 @pytest.fixture

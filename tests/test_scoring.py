@@ -135,7 +135,7 @@ def test_a_candidate_of_no_source_is_refused(source):
 
 def test_the_new_score_is_that_of_teacher_forcing():
     pytest.importorskip("tensorflow_text")
-    from test_translator import untrained_translator
+    from models import untrained_translator
 
     translator = untrained_translator()
     sources, targets = ["ab", "ab", "cd dcba"], ["cd", "", "a b c"]

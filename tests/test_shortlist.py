@@ -6,7 +6,7 @@ from helpers import numbers, random_ids, slow
 
 tf = pytest.importorskip("tensorflow")
 
-from test_greedy import VARIANTS, bold_model
+from models import VARIANTS, bold_model
 
 from keras_attn import BeamSearch, Ensemble, GreedyDecoder, InputError, Sampling
 from keras_attn.decoding import Shortlist

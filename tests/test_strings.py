@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_translator import TEXTS, untrained_translator
+from models import TEXTS, untrained_translator
 
 pytest.importorskip("tensorflow_text")
 

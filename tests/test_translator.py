@@ -1,10 +1,10 @@
-import random
 import shutil
 
 import keras
 import numpy as np
 import pytest
 from helpers import run_python, slow
+from models import TEXTS, untrained_translator
 
 pytest.importorskip("tensorflow_text")
 
@@ -19,17 +19,6 @@ from keras_attn import (
     learn_text_processor,
 )
 from keras_attn.ids import END
-
-TEXTS = ["ab cd", "b", "", "dcba dcba dcba", "🙂 ?", "a\tb", "  ", "é" * 30]
-
-
-def untrained_translator(unit="characters", **options):
-    random.seed(0)  # what is made for a whole file is made before a test has its seed
-    text = learn_text_processor(["ab cd dcba é"], unit)
-    model = AttentionSeq2Seq(text.vocabulary_size, text.vocabulary_size, units=8)
-    model.build()
-    model.set_weights([weight * 2 for weight in model.get_weights()])
-    return Translator(model, text, text, **options)
 
 
 @pytest.fixture(scope="module")
