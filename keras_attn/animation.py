@@ -1,6 +1,8 @@
 """Decoding as a moving picture: weights wander over the source, the context forms, the next token is chosen."""
 
+import functools
 import pathlib
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,18 +51,32 @@ def animate_translation(translator, text, path=None, head=1, dark=False):
     if not steps:
         raise InputError(f"{text!r} was translated in 0 steps, so nothing moves; give another text.")
     with paper(dark):
-        figure, draw = _stage(steps)
+        stage = _set_stage(steps)
+        draw = functools.partial(_draw, stage, steps)
         pictures = _PICTURES * len(steps)
-        animation = FuncAnimation(figure, draw, frames=pictures, interval=1000 / _PICTURES_A_SECOND)
+        animation = FuncAnimation(stage.figure, draw, frames=pictures, interval=1000 / _PICTURES_A_SECOND)
         if path is not None:
             with written_whole(path) as unfinished:
                 animation.save(unfinished, writer=PillowWriter(fps=_PICTURES_A_SECOND), dpi=_DOTS_PER_INCH)
-            plt.close(figure)
+            plt.close(stage.figure)
     return animation
 
 
-def _stage(steps):
-    """A figure, and a function that shows one picture on it."""
+class _Stage(NamedTuple):
+    """A figure, and what moves on it."""
+
+    figure: Any
+    written: Any  # the line of the target so far
+    room: Any  # for how many letters it has room
+    bars: Any  # the attention weights
+    rivals: Any  # the probabilities of the candidates
+    chances: Any  # the panel of these
+    strip: Any  # the context vector
+    font: Any
+
+
+def _set_stage(steps):
+    """The `_Stage` of the steps, on which nothing has moved yet."""
     source = [visible(token) for token in steps[0].source_tokens]
     targets = [step.chosen for step in steps]
     labels = {token for step in steps for token, _ in step.candidates}
@@ -96,25 +112,26 @@ def _stage(steps):
     chances.set_yticks(places, [visible(max(labels, key=text_width))] * len(places), **font)
     figure.canvas.draw()
     figure.set_layout_engine("none")
-    nothing = np.zeros_like(steps[0].weights), np.zeros_like(steps[0].context)
+    return _Stage(figure, written, room, bars, rivals, chances, strip, font)
 
-    def draw(number):
-        index, share = number // _PICTURES, (number % _PICTURES + 1) / _PICTURES
-        step = steps[index]
-        weights, vector = (steps[index - 1].weights, steps[index - 1].context) if index else nothing
-        for bar, height in zip(bars, _between(weights, step.weights, share, _LOOKING)):
-            bar.set_height(height)
-        strip.set_data(_between(vector, step.context, share, _MIXING)[None])
-        chosen = _done(share, _CHOOSING)
-        chances.set_yticks(places, [visible(token) if chosen else "" for token, _ in step.candidates], **font)
-        for bar, (token, probability) in zip(rivals, step.candidates):
-            bar.set_width(chosen * probability)
-            bar.set_color(_CHOSEN if token == step.chosen else _BARS)
-        tokens = [*step.written, *([step.chosen] if chosen == 1 else [])]
-        written.set_text(_last(tokens, room) + " ▏")
-        return [*bars, *rivals, strip, written]
 
-    return figure, draw
+def _draw(stage, steps, number):
+    """Puts everything where it is in the picture with this number; returns what moved."""
+    index, share = number // _PICTURES, (number % _PICTURES + 1) / _PICTURES
+    step = steps[index]
+    weights, vector = (steps[index - 1].weights, steps[index - 1].context) if index else (0, 0)
+    for bar, height in zip(stage.bars, _between(weights, step.weights, share, _LOOKING)):
+        bar.set_height(height)
+    stage.strip.set_data(_between(vector, step.context, share, _MIXING)[None])
+    chosen = _done(share, _CHOOSING)
+    labels = [visible(token) if chosen else "" for token, _ in step.candidates]
+    stage.chances.set_yticks(range(len(labels)), labels, **stage.font)
+    for bar, (token, probability) in zip(stage.rivals, step.candidates):
+        bar.set_width(chosen * probability)
+        bar.set_color(_CHOSEN if token == step.chosen else _BARS)
+    tokens = [*step.written, *([step.chosen] if chosen == 1 else [])]
+    stage.written.set_text(_last(tokens, stage.room) + " ▏")
+    return [*stage.bars, *stage.rivals, stage.strip, stage.written]
 
 
 def _last(tokens, room):

@@ -32,6 +32,12 @@ def build_demo(folders):
         if translator.model.decoder.attention is None:
             raise InputError(f"{name} has the wiring 'none' and looks at nothing; give a model with attention.")
 
+    return _page(gradio, list(translators), *_answers(gradio, translators))
+
+
+def _answers(gradio, translators):
+    """What the page does: a function that translates, and one that explains a token."""
+
     @functools.cache
     def searching(name, beam):
         of = translators[name]
@@ -57,12 +63,17 @@ def build_demo(folders):
         explanation = searching(name, int(beam)).explain(text, int(step.partition(":")[0]))
         return str(explanation), _closed(explanation.plot())
 
-    first = next(iter(translators))
+    return translate, explain
+
+
+def _page(gradio, names, translate, explain):
+    """The page with its fields, whose buttons call these two functions."""
+    first = names[0]
     with gradio.Blocks(title="keras_attn", analytics_enabled=False) as page:
         gradio.Markdown("# Where does it look?\nType a text, and see what the model makes of it, token by token.")
         with gradio.Row():
             with gradio.Column():
-                name = gradio.Dropdown(list(translators), value=first, label="Model", visible=len(translators) > 1)
+                name = gradio.Dropdown(names, value=first, label="Model", visible=len(names) > 1)
                 text = gradio.Textbox(label="Text", elem_id="text")
                 beam = gradio.Slider(1, _WIDEST, value=5, step=1, label="Width of the beam")
                 go = gradio.Button("Translate", variant="primary", elem_id="go")

@@ -35,10 +35,10 @@ def bars(axes):
 
 def test_every_step_ends_with_its_weights_its_candidates_and_its_token(translator):
     steps = explain_steps(translator, "ab cd")
-    figure, draw = animation._stage(steps)
-    line, looks, chances, context = figure.axes
+    stage = animation._set_stage(steps)
+    line, looks, chances, context = stage.figure.axes
     for number, step in enumerate(steps, 1):
-        draw(number * animation._PICTURES - 1)
+        animation._draw(stage, steps, number * animation._PICTURES - 1)
         np.testing.assert_allclose(bars(looks), step.weights, rtol=1e-6)
         np.testing.assert_allclose(context.images[0].get_array()[0], step.context, rtol=1e-6)
         shares = [patch.get_width() for patch in chances.patches]
@@ -48,9 +48,9 @@ def test_every_step_ends_with_its_weights_its_candidates_and_its_token(translato
 
 def test_weights_wander_from_one_step_to_the_next(translator):
     first, second, *_ = steps = explain_steps(translator, "ab cd")
-    figure, draw = animation._stage(steps)
-    draw(animation._PICTURES + 1)  # half of the time that looking takes
-    np.testing.assert_allclose(bars(figure.axes[1]), (first.weights + second.weights) / 2, rtol=1e-5)
+    stage = animation._set_stage(steps)
+    animation._draw(stage, steps, animation._PICTURES + 1)  # half of the time that looking takes
+    np.testing.assert_allclose(bars(stage.figure.axes[1]), (first.weights + second.weights) / 2, rtol=1e-5)
 
 
 def test_all_steps_are_those_that_are_explained_one_by_one(translator):
