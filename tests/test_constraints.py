@@ -147,6 +147,14 @@ def test_where_nothing_is_left_to_write_the_target_is_empty(source):
     assert not found.tokens.numpy().any() and not found.scores.numpy().any()
 
 
+@pytest.mark.parametrize("token", [-1, 15])
+def test_an_id_of_no_token_is_refused(source, token):
+    with pytest.raises(InputError, match=f"prefix holds {token}, but the target has the ids 0 to 14"):
+        BeamSearch(bold_model())(source, np.full([3, 1], token))
+    with pytest.raises(InputError, match=f"forbidden holds {token}, but"):
+        BeamSearch(bold_model(), forbidden=[token])
+
+
 @pytest.mark.parametrize(
     "options, sentence",
     [

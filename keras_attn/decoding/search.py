@@ -47,7 +47,8 @@ class Search:
         `Hypotheses`, the best first. A sentence without one (its constraints left no token to write) has an empty target.
 
     Raises:
-        InputError: a number is out of its range, the search has no such option, or the shortlist is for another model.
+        InputError: a number is out of its range, the search has no such option, an id is of no token, or the shortlist is
+            for another model.
 
     Source: Wu et al. 2016 (arXiv 1609.08144), equation 14 (the penalties).
     """
@@ -72,6 +73,7 @@ class Search:
         _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length)
         if not getattr(model, "built", True):
             model.build()
+        _refuse_ids_of_no_token("forbidden", self.constraints.forbidden, model)
         self.model = model
         self.width = width
         self.count = count
@@ -87,6 +89,8 @@ class Search:
         prefix = tf.cast(prefix, tf.int32)
         if None not in (rows := (source.shape[0], prefix.shape[0])) and rows[0] != rows[1]:
             raise InputError(f"There are {rows[0]} sources and {rows[1]} prefixes; there must be one for each.")
+        if tf.executing_eagerly():
+            _refuse_ids_of_no_token("prefix", prefix.numpy().flat, self.model)
         alpha = 0.0 if self.length_penalty == "average" else self.length_penalty
         return self.search(source, prefix, self.width, self.count, alpha)
 
@@ -274,6 +278,15 @@ def _in_one_row(tensor):
 def _apart(tensor, width):
     """`(rows * width, ...)` to `(rows, width, ...)`."""
     return tf.reshape(tensor, [-1, width, *sizes(tensor)[1:]])
+
+
+def _refuse_ids_of_no_token(name, ids, model):
+    if not hasattr(model, "get_config"):
+        return  # nothing but the search itself will say how many tokens there are
+    size = model.get_config()["target_vocabulary_size"]
+    for token in ids:
+        if not 0 <= token < size:
+            raise InputError(f"{name} holds {token}, but the target has the ids 0 to {size - 1}.")
 
 
 def _refuse_what_is_out_of_range(width, count, length_penalty, coverage_penalty, max_length, min_length):
