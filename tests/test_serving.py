@@ -268,7 +268,7 @@ def test_the_grpc_client_runs_as_printed(service, capsys):
 @pytest.mark.slow
 def test_the_defaults_are_those_named(folder, server, monkeypatch):
     asked, options = re.search(r"exported search \((.*?)\s+after\s+`keras-attn export (.*?)`\)", GUIDE).groups()
-    otherwise = re.search(r"or (.*?) where that is greedy", GUIDE)[1]
+    otherwise = re.search(r"of greedy search (.*?);", GUIDE)[1]
     monkeypatch.chdir(folder)
     assert not main(["export", "--model", "runs/dates", "--output", "again", *options.split()])
     saved = saved_model_pb2.SavedModel.FromString((folder / "again" / "saved_model.pb").read_bytes())
