@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import slow
 
 from keras_attn import AttentionSeq2Seq, FusedAdam, MaskedCrossEntropy
 from keras_attn.models import adam
@@ -63,7 +64,7 @@ def trained(optimizer):
     return model
 
 
-@pytest.mark.parametrize("options", [{}, {"use_ema": True, "ema_momentum": 0.5}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("options", [{}, slow({"use_ema": True, "ema_momentum": 0.5}), slow({"weight_decay": 0.1})])
 def test_fit_ends_where_it_ends_with_the_adam_of_keras(options):
     # With the usual ε, a weight whose gradient is nothing but rounding would take a whole step in one direction or the other.
     # To clip by the global norm puts the rows of an embedding together; if nothing does, Keras squares them one by one.

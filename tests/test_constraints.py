@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import random_ids, softmax
+from helpers import random_ids, slow, softmax
 
 tf = pytest.importorskip("tensorflow")
 
@@ -108,8 +108,8 @@ def test_every_search_begins_with_its_own_prefix(search, source):
     [
         ({}, NOTHING_ASKED),
         ({"min_length": 6}, NOTHING_ASKED),
-        ({"forbidden": [7, 10, 12, 14]}, NOTHING_ASKED),
-        ({"no_repeat_ngram": 1}, NOTHING_ASKED),
+        slow({"forbidden": [7, 10, 12, 14]}, NOTHING_ASKED),
+        slow({"no_repeat_ngram": 1}, NOTHING_ASKED),
         ({}, np.array([[9, 8, 7], [4, 0, 0], [0, 0, 0]], "int32")),
     ],
 )

@@ -3,7 +3,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from helpers import disturb_weights
+from helpers import disturb_weights, slow
 
 tf = pytest.importorskip("tensorflow")
 
@@ -85,7 +85,7 @@ def test_halves_give_what_the_whole_gives(rows, known):
 
 
 @pytest.mark.parametrize("rows", [1, 5])
-@pytest.mark.parametrize("options", [{}, {"cell": "lstm", "decoder_layers": 2}, {"wiring": "none"}], ids=str)
+@pytest.mark.parametrize("options", [{}, slow({"cell": "lstm", "decoder_layers": 2}), {"wiring": "none"}], ids=str)
 def test_a_decoder_in_halves_has_the_loss_and_the_gradients_of_a_whole_one(
     rng, monkeypatch, one_thread, batches_in_halves, rows, options
 ):

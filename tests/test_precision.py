@@ -60,6 +60,7 @@ class TestTranslator:
             np.testing.assert_allclose(other.attention, one.attention, atol=0.05)
             assert other.attention.dtype == "float32" and other.token_log_probabilities.dtype == "float32"
 
+    @pytest.mark.slow
     def test_every_search_takes_it(self, translators):
         from keras_attn import BeamSearch, Ensemble, Sampling, Translator
         from keras_attn.decoding import Shortlist

@@ -54,6 +54,7 @@ def test_a_closed_standard_input_is_empty(monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_models_compute_in_the_precision_that_is_asked_for(run, monkeypatch):
     half = Translator.load("runs/dates", precision="bfloat16")
     assert run("translate --model runs/dates --precision bfloat16 --input dates.txt") == half(SOURCES)
